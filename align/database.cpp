@@ -1,0 +1,274 @@
+#include "align/database.hpp"
+
+#include "data/error.hpp"
+#include "data/fasta.hpp"
+#include "data/io.hpp"
+#include "data/progress.hpp"
+#include "data/text.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <ostream>
+#include <vector>
+
+namespace tape {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the file layout is little-endian");
+
+constexpr std::string_view magic = "TAPE-DB\n";
+constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t byte_order_mark = 0x01020304;
+constexpr std::uint64_t section_alignment = 64;
+constexpr std::uint64_t trailer_bytes = sizeof(XXH128_canonical_t);
+
+struct Header {
+    std::array<char, 8> magic;
+    std::uint32_t version, byte_order;
+    std::uint64_t sequences, residues, text_bytes, file_bytes;
+    std::uint64_t residue_offsets_at, text_offsets_at, residues_at, text_at;
+    std::array<std::uint64_t, 5> reserved;
+    std::uint64_t checksum; ///< XXH3-64 of all fields before
+};
+static_assert(sizeof(Header) == 128);
+
+std::uint64_t checksum_of(Header const& header) { return XXH3_64bits(&header, offsetof(Header, checksum)); }
+
+std::uint64_t aligned(std::uint64_t position) { return (position + section_alignment - 1) / section_alignment * section_alignment; }
+
+std::string hexadecimal(XXH128_canonical_t const& hash) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (unsigned char const byte : hash.digest) (text += digits[byte >> 4]) += digits[byte & 15];
+    return text;
+}
+
+/// The layout that these counts lead to; what a header must equal.
+Header layout(std::uint64_t sequences, std::uint64_t residues, std::uint64_t text_bytes) {
+    Header header{};
+    std::copy(magic.begin(), magic.end(), header.magic.begin());
+    header.version = format_version;
+    header.byte_order = byte_order_mark;
+    header.sequences = sequences, header.residues = residues, header.text_bytes = text_bytes;
+    header.residue_offsets_at = sizeof(Header);
+    header.text_offsets_at = aligned(header.residue_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
+    header.residues_at = aligned(header.text_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
+    header.text_at = aligned(header.residues_at + residues);
+    header.file_bytes = aligned(header.text_at + text_bytes) + trailer_bytes;
+    header.checksum = checksum_of(header);
+    return header;
+}
+
+Header read_header(std::string_view bytes, std::string const& name) {
+    auto const refuse = [&](std::string const& what) -> data_error { return data_error{name + ": " + what}; };
+    if (bytes.size() < sizeof(Header) + trailer_bytes || !bytes.starts_with(magic)) {
+        if (bytes.starts_with(magic)) throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
+        throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, magic.size())) + "); make one with `tape-db build`");
+    }
+    Header header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    if (header.version != format_version)
+        throw refuse("database format version " + std::to_string(header.version) + ", this program reads version " +
+                     std::to_string(format_version) + "; build it again");
+    if (header.byte_order != byte_order_mark) throw refuse("database of a machine with another byte order; build it again");
+    if (header.checksum != checksum_of(header)) throw refuse("altered header: its checksum differs; build the database again");
+    constexpr auto most = std::numeric_limits<std::uint32_t>::max();
+    Header const expected = header.sequences < most && header.residues < (std::uint64_t{1} << 56) && header.text_bytes < (std::uint64_t{1} << 56)
+                                ? layout(header.sequences, header.residues, header.text_bytes)
+                                : Header{};
+    if (std::memcmp(&expected, &header, sizeof header) != 0) throw refuse("inconsistent header; build the database again");
+    if (header.file_bytes != bytes.size())
+        throw refuse("truncated or extended database: " + std::to_string(bytes.size()) + " bytes where its header says " +
+                     std::to_string(header.file_bytes) + "; build it again");
+    return header;
+}
+
+std::span<std::uint64_t const> offsets_at(std::string_view bytes, std::uint64_t position, std::uint64_t count) {
+    return {reinterpret_cast<std::uint64_t const*>(bytes.data() + position), count};
+}
+
+void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, std::string const& name, char const* what) {
+    if (offsets.front() != 0 || offsets.back() != total || !std::is_sorted(offsets.begin(), offsets.end()))
+        throw data_error{name + ": altered " + what + " offsets; build the database again"};
+}
+
+/// Writes and hashes at once.
+class HashingWriter {
+  public:
+    explicit HashingWriter(std::ostream& out) : out_{out} { XXH3_128bits_reset(state_.get()); }
+
+    void write(void const* data, std::size_t bytes) {
+        out_.write(static_cast<char const*>(data), static_cast<std::streamsize>(bytes));
+        XXH3_128bits_update(state_.get(), data, bytes);
+        position_ += bytes;
+    }
+    void pad() {
+        static constexpr std::array<char, section_alignment> zeros{};
+        write(zeros.data(), aligned(position_) - position_);
+    }
+    void write_trailer() {
+        XXH128_canonical_t canonical;
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state_.get()));
+        out_.write(reinterpret_cast<char const*>(canonical.digest), sizeof canonical.digest);
+    }
+
+  private:
+    struct Free {
+        void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+    };
+    std::ostream& out_;
+    std::unique_ptr<XXH3_state_t, Free> state_{XXH3_createState()};
+    std::uint64_t position_ = 0;
+};
+
+} // namespace
+
+struct Database::State {
+    std::filesystem::path path;
+    MappedFile map;
+    Header header{};
+    std::span<std::uint64_t const> residue_offsets, text_offsets;
+    Residue const* residues = nullptr;
+    char const* text = nullptr;
+    std::string hash;
+
+    [[nodiscard]] std::string_view line(std::size_t index) const {
+        return {text + text_offsets[index], text_offsets[index + 1] - text_offsets[index]};
+    }
+};
+
+Database::Database(std::filesystem::path const& file) : state_{std::make_unique<State>(State{file, MappedFile{file}})} {
+    auto& state = *state_;
+    auto const bytes = state.map.bytes();
+    auto const name = file.string();
+    state.header = read_header(bytes, name);
+    auto const count = state.header.sequences + 1;
+    state.residue_offsets = offsets_at(bytes, state.header.residue_offsets_at, count);
+    state.text_offsets = offsets_at(bytes, state.header.text_offsets_at, count);
+    check_offsets(state.residue_offsets, state.header.residues, name, "residue");
+    check_offsets(state.text_offsets, state.header.text_bytes, name, "text");
+    state.residues = reinterpret_cast<Residue const*>(bytes.data() + state.header.residues_at);
+    state.text = bytes.data() + state.header.text_at;
+    XXH128_canonical_t canonical;
+    std::memcpy(canonical.digest, bytes.data() + bytes.size() - trailer_bytes, sizeof canonical.digest);
+    state.hash = hexadecimal(canonical);
+}
+
+Database::~Database() = default;
+Database::Database(Database&&) noexcept = default;
+Database& Database::operator=(Database&&) noexcept = default;
+
+std::size_t Database::size() const noexcept { return state_->header.sequences; }
+std::uint64_t Database::residue_count() const noexcept { return state_->header.residues; }
+std::uint64_t Database::file_bytes() const noexcept { return state_->header.file_bytes; }
+std::string const& Database::content_hash() const noexcept { return state_->hash; }
+std::filesystem::path const& Database::path() const noexcept { return state_->path; }
+
+std::span<Residue const> Database::residues(std::size_t index) const noexcept {
+    auto const& offsets = state_->residue_offsets;
+    return {state_->residues + offsets[index], offsets[index + 1] - offsets[index]};
+}
+
+std::string_view Database::id(std::size_t index) const noexcept {
+    auto const line = state_->line(index);
+    return line.substr(0, line.find(' '));
+}
+
+std::string_view Database::description(std::size_t index) const noexcept {
+    auto const line = state_->line(index);
+    auto const space = line.find(' ');
+    return space == std::string_view::npos ? std::string_view{} : line.substr(space + 1);
+}
+
+void Database::verify() const {
+    auto const bytes = state_->map.bytes();
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size() - trailer_bytes));
+    if (auto const found = hexadecimal(canonical); found != state_->hash)
+        throw data_error{state_->path.string() + ": altered database: content hash " + found + " where the file says " + state_->hash +
+                         "; build it again"};
+    auto const residues = std::span{state_->residues, state_->header.residues};
+    auto const bad = std::find_if(residues.begin(), residues.end(), [](Residue code) { return code > unknown_code; });
+    if (bad != residues.end())
+        throw data_error{state_->path.string() + ": residue code " + std::to_string(*bad) + " at residue " +
+                         std::to_string(bad - residues.begin()) + ", expected 0 to 21; build the database again"};
+}
+
+struct DatabaseWriter::State {
+    std::vector<Residue> residues;
+    std::string text;
+    std::vector<std::uint64_t> residue_offsets{0}, text_offsets{0};
+
+    [[nodiscard]] std::uint64_t length(std::size_t i) const { return residue_offsets[i + 1] - residue_offsets[i]; }
+};
+
+DatabaseWriter::DatabaseWriter() : state_{std::make_unique<State>()} {}
+DatabaseWriter::~DatabaseWriter() = default;
+
+void DatabaseWriter::add(std::string_view id, std::string_view description, std::span<Residue const> residues) {
+    auto& state = *state_;
+    if (residues.empty()) throw data_error{"record " + shown(id) + ": no residues; remove the record"};
+    if (state.residue_offsets.size() >= std::numeric_limits<std::uint32_t>::max())
+        throw data_error{"record " + shown(id) + ": more than 4,294,967,294 sequences; split the database"};
+    for (Residue const code : residues) state.residues.push_back(code < amino_acid_count ? code : unknown_code);
+    state.text += id;
+    if (!description.empty()) (state.text += ' ') += description;
+    state.residue_offsets.push_back(state.residues.size());
+    state.text_offsets.push_back(state.text.size());
+}
+
+BuildSummary DatabaseWriter::write(std::filesystem::path const& output) const {
+    auto const& state = *state_;
+    std::size_t const count = state.residue_offsets.size() - 1;
+    if (count == 0) throw data_error{output.string() + ": no sequences to write"};
+    std::vector<std::uint32_t> order(count);
+    std::iota(order.begin(), order.end(), 0U);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return state.length(a) < state.length(b); });
+    auto const header = layout(count, state.residues.size(), state.text.size());
+    write_atomically(output, [&](std::ostream& stream) {
+        HashingWriter out{stream};
+        out.write(&header, sizeof header);
+        auto const write_offsets = [&](std::vector<std::uint64_t> const& offsets) {
+            std::vector<std::uint64_t> sorted{0};
+            sorted.reserve(offsets.size());
+            for (auto const i : order) sorted.push_back(sorted.back() + offsets[i + 1] - offsets[i]);
+            out.write(sorted.data(), sorted.size() * sizeof(std::uint64_t));
+            out.pad();
+        };
+        write_offsets(state.residue_offsets);
+        write_offsets(state.text_offsets);
+        for (auto const i : order) out.write(state.residues.data() + state.residue_offsets[i], state.length(i));
+        out.pad();
+        for (auto const i : order) out.write(state.text.data() + state.text_offsets[i], state.text_offsets[i + 1] - state.text_offsets[i]);
+        out.pad();
+        out.write_trailer();
+    });
+    return {count, header.residues, header.file_bytes};
+}
+
+BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, int, bool quiet) {
+    DatabaseWriter writer;
+    Progress progress{"reading sequences", 0, "sequences", quiet};
+    for_each_fasta(input, [&](Protein&& protein) {
+        writer.add(protein.id, protein.description, encode_residues(protein.residues));
+        progress.advance();
+    });
+    return writer.write(output);
+}
+
+BuildSummary subset_database(Database const& database, std::function<bool(std::size_t)> const& keep,
+                             std::filesystem::path const& output) {
+    DatabaseWriter writer;
+    for (std::size_t i = 0; i < database.size(); ++i)
+        if (keep(i)) writer.add(database.id(i), database.description(i), database.residues(i));
+    return writer.write(output);
+}
+
+} // namespace tape

@@ -1,0 +1,358 @@
+#include "align/msa.hpp"
+
+#include "data/error.hpp"
+#include "data/io.hpp"
+
+#include <algorithm>
+#include <array>
+#include <istream>
+#include <map>
+#include <optional>
+#include <ostream>
+#include <unordered_map>
+
+namespace tape {
+namespace {
+
+/// A record as it stands in the file: letters and gap signs of all its lines.
+struct RawRow {
+    std::string id, description, letters;
+    std::size_t line = 0; ///< of its header
+};
+
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_gap(char c) { return c == '-' || c == '.'; }
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// Where a row stands, as messages begin: "file:line: record 'id': ".
+std::string place(std::string const& name, RawRow const& row) {
+    return name + ":" + std::to_string(row.line) + ": record '" + row.id + "': ";
+}
+
+std::string printable(char c) {
+    if (c >= ' ' && c <= '~') return std::string{"'"} + c + "'";
+    return "byte " + std::to_string(static_cast<unsigned char>(c));
+}
+
+/// Reads line by line; drops carriage returns and NUL bytes (MMseqs2 databases, and ColabFold's joined A3M, separate
+/// blocks by NUL).
+class Lines {
+  public:
+    Lines(std::istream& in, std::string name) : in_{in}, name_{std::move(name)} {}
+
+    bool next() {
+        if (!std::getline(in_, text_)) return false;
+        ++number_;
+        if (!text_.empty() && text_.back() == '\r') text_.pop_back();
+        if (text_.find('\0') != std::string::npos) std::erase(text_, '\0');
+        return true;
+    }
+    [[nodiscard]] std::string const& text() const { return text_; }
+    [[nodiscard]] std::size_t number() const { return number_; }
+    [[nodiscard]] std::string const& name() const { return name_; }
+    [[nodiscard]] std::string place() const { return name_ + ":" + std::to_string(number_) + ": "; }
+
+  private:
+    std::istream& in_;
+    std::string name_, text_;
+    std::size_t number_ = 0;
+};
+
+/// Appends the letters of one line, normalising Stockholm's further gap signs. Blanks are dropped.
+void append_letters(RawRow& row, std::string_view letters, Lines const& lines) {
+    for (char c : letters) {
+        if (c == ' ' || c == '\t') continue;
+        if (c == '_' || c == '~') c = '-';
+        if (residue_code(c) == invalid_code)
+            throw data_error{lines.place() + "record '" + row.id + "': " + printable(c) + " at column " +
+                             std::to_string(row.letters.size() + 1) + " is neither a residue nor a gap"};
+        row.letters.push_back(c);
+    }
+}
+
+RawRow row_of_header(std::string_view header, std::size_t line) {
+    RawRow row;
+    row.line = line;
+    std::size_t const split = header.find_first_of(" \t");
+    row.id = header.substr(0, split);
+    if (split != std::string_view::npos)
+        if (std::size_t const begin = header.find_first_not_of(" \t", split); begin != std::string_view::npos)
+            row.description = header.substr(begin);
+    return row;
+}
+
+std::vector<RawRow> read_fasta_like(Lines& lines) {
+    std::vector<RawRow> rows;
+    do {
+        std::string const& text = lines.text();
+        if (text.empty() || (rows.empty() && text.front() == '#')) continue;
+        if (text.front() == '>') {
+            rows.push_back(row_of_header(std::string_view{text}.substr(1), lines.number()));
+            if (rows.back().id.empty())
+                throw data_error{lines.place() + "a header without an id; name the row after '>'"};
+        } else if (rows.empty()) {
+            throw data_error{lines.place() + "text before the first '>': '" + text.substr(0, 40) +
+                             "'; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+        } else {
+            append_letters(rows.back(), text, lines);
+        }
+    } while (lines.next());
+    return rows;
+}
+
+/// Stockholm: rows of one name are joined over the blocks; "#=GS name DE text" becomes the description.
+std::vector<RawRow> read_stockholm(Lines& lines) {
+    std::vector<RawRow> rows;
+    std::unordered_map<std::string, std::size_t> row_of;
+    std::unordered_map<std::string, std::string> descriptions;
+    bool ended = false;
+    while (lines.next()) {
+        std::string const& text = lines.text();
+        if (text.find_first_not_of(" \t") == std::string::npos) continue;
+        if (ended)
+            throw data_error{lines.place() + "a second alignment after '//'; split the file: one alignment each"};
+        if (text.starts_with("//")) {
+            ended = true;
+        } else if (text.starts_with("#=GS ")) {
+            RawRow const name = row_of_header(std::string_view{text}.substr(5), lines.number());
+            if (name.description.starts_with("DE ")) descriptions[name.id] = name.description.substr(3);
+        } else if (text.front() != '#') {
+            RawRow part = row_of_header(text, lines.number());
+            auto const [entry, is_new] = row_of.try_emplace(part.id, rows.size());
+            std::string letters;
+            letters.swap(part.description);
+            if (is_new) rows.push_back(std::move(part));
+            append_letters(rows[entry->second], letters, lines);
+        }
+    }
+    if (!ended)
+        throw data_error{lines.name() + ":" + std::to_string(lines.number()) +
+                         ": the Stockholm alignment ends without '//'; the file is truncated"};
+    for (auto& row : rows)
+        if (auto const found = descriptions.find(row.id); found != descriptions.end()) row.description = found->second;
+    return rows;
+}
+
+/// Collects one row of the result: columns and, only if there are any, insertions.
+class RowBuilder {
+  public:
+    explicit RowBuilder(std::size_t length) { columns_.reserve(length), letters_.reserve(length); }
+    void column(char c) {
+        columns_.push_back(residue_code(c));
+        letters_.push_back(residue_letter(columns_.back()));
+    }
+    void gap() { columns_.push_back(gap_code), letters_.push_back('-'); }
+    void insertion(char c) { letters_.push_back(lower(c)), inserted_ = true; }
+    [[nodiscard]] MsaRow finish(RawRow&& raw) {
+        return {std::move(raw.id), std::move(raw.description), std::move(columns_),
+                inserted_ ? std::move(letters_) : std::string{}};
+    }
+
+  private:
+    std::vector<Residue> columns_;
+    std::string letters_;
+    bool inserted_ = false;
+};
+
+/// Rows that share all their columns: the query's letters, of either case, are the columns of the result.
+MsaRow anchor_aligned(RawRow&& raw, std::string const& query, std::size_t length) {
+    RowBuilder row{length};
+    for (std::size_t c = 0; c < query.size(); ++c) {
+        if (!is_gap(query[c]))
+            row.column(raw.letters[c]);
+        else if (!is_gap(raw.letters[c]))
+            row.insertion(raw.letters[c]);
+    }
+    return row.finish(std::move(raw));
+}
+
+/// A3M: walks the query's match columns; letters inserted in the query are unaligned in every other row.
+MsaRow anchor_a3m(RawRow&& raw, std::string const& query, std::size_t length, bool is_query) {
+    RowBuilder row{length};
+    if (is_query) {
+        for (char const c : query)
+            if (!is_gap(c)) row.column(c);
+        return row.finish(std::move(raw));
+    }
+    std::size_t at = 0;
+    auto const pass_query_insertions = [&] {
+        for (; at < query.size() && is_lower(query[at]); ++at) row.gap();
+    };
+    for (char const c : raw.letters) {
+        if (is_lower(c)) {
+            row.insertion(c);
+            continue;
+        }
+        pass_query_insertions();
+        if (query[at] != '-')
+            row.column(c);
+        else if (c != '-')
+            row.insertion(c);
+        ++at;
+    }
+    pass_query_insertions();
+    return row.finish(std::move(raw));
+}
+
+std::size_t match_columns(std::string const& letters) {
+    return static_cast<std::size_t>(std::ranges::count_if(letters, [](char c) { return !is_lower(c); }));
+}
+
+/// Rows of one length share columns; a file with dots or a Stockholm file must be of that kind, another is taken for
+/// A3M.
+void check_lengths(std::string const& name, std::vector<RawRow> const& rows, bool must_be_aligned, bool aligned) {
+    for (auto const& row : rows) {
+        if (row.letters.empty()) throw data_error{place(name, row) + "no sequence"};
+        if (aligned) continue;
+        std::size_t const expected =
+            must_be_aligned ? rows.front().letters.size() : match_columns(rows.front().letters);
+        std::size_t const found = must_be_aligned ? row.letters.size() : match_columns(row.letters);
+        if (found != expected)
+            throw data_error{place(name, row) + std::to_string(found) +
+                             (must_be_aligned ? " columns" : " match columns (upper-case letters and '-')") +
+                             " where the query '" + rows.front().id + "' has " + std::to_string(expected) +
+                             "; the row is damaged or the rows are not aligned"};
+    }
+}
+
+Msa anchor(std::string const& name, std::vector<RawRow>&& rows, bool stockholm) {
+    if (rows.empty()) throw data_error{name + ": no rows; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+    std::string const query = rows.front().letters;
+    bool const aligned = std::ranges::all_of(rows, [&](auto const& row) { return row.letters.size() == query.size(); });
+    bool const dotted =
+        std::ranges::any_of(rows, [](auto const& row) { return row.letters.find('.') != std::string::npos; });
+    check_lengths(name, rows, stockholm || dotted, aligned);
+    auto const length = static_cast<std::size_t>(std::ranges::count_if(query, [](char c) { return !is_gap(c); }));
+    if (length == 0) throw data_error{place(name, rows.front()) + "the first row is the query and has no residues"};
+    Msa msa{.rows = {}, .source = std::filesystem::path{name}.filename().string()};
+    msa.rows.reserve(rows.size());
+    for (auto& row : rows)
+        msa.rows.push_back(aligned ? anchor_aligned(std::move(row), query, length)
+                                   : anchor_a3m(std::move(row), query, length, msa.rows.empty()));
+    return msa;
+}
+
+/// Longest insertion before each column and after the last: L + 1 widths.
+std::vector<std::size_t> insertion_widths(Msa const& msa) {
+    std::vector<std::size_t> widths(msa.length() + 1, 0);
+    for (auto const& row : msa.rows) {
+        std::size_t column = 0, run = 0;
+        for (char const c : row.insertions) {
+            if (is_lower(c))
+                widths[column] = std::max(widths[column], ++run);
+            else
+                ++column, run = 0;
+        }
+    }
+    return widths;
+}
+
+/// A row padded to common width: insertions lower case, padded by dots.
+std::string padded_letters(MsaRow const& row, std::vector<std::size_t> const& widths) {
+    std::string const letters = a3m_letters(row);
+    std::string padded;
+    std::size_t column = 0, run = 0;
+    for (char const c : letters) {
+        if (is_lower(c)) {
+            padded.push_back(c), ++run;
+        } else {
+            padded.append(widths[column++] - run, '.').push_back(c);
+            run = 0;
+        }
+    }
+    return padded.append(widths[column] - run, '.');
+}
+
+void write_header(std::ostream& out, MsaRow const& row) {
+    out << '>' << row.id;
+    if (!row.description.empty()) out << ' ' << row.description;
+    out << '\n';
+}
+
+std::vector<std::string> distinct_names(Msa const& msa) {
+    std::unordered_map<std::string, int> seen;
+    std::vector<std::string> names;
+    for (auto const& row : msa.rows) {
+        std::string name = row.id;
+        while (seen[name]++ > 0) name = row.id + "/" + std::to_string(seen[row.id]);
+        names.push_back(std::move(name));
+    }
+    return names;
+}
+
+void write_stockholm(std::ostream& out, Msa const& msa) {
+    auto const widths = insertion_widths(msa);
+    auto const names = distinct_names(msa);
+    std::size_t const name_width = std::max<std::size_t>(std::ranges::max(names, {}, &std::string::size).size(), 7) + 1;
+    auto const pad = [&](std::string const& name) { return name + std::string(name_width - name.size(), ' '); };
+    out << "# STOCKHOLM 1.0\n";
+    for (std::size_t r = 0; r < names.size(); ++r)
+        if (!msa.rows[r].description.empty())
+            out << "#=GS " << pad(names[r]) << "DE " << msa.rows[r].description << '\n';
+    for (std::size_t r = 0; r < names.size(); ++r) out << pad(names[r]) << padded_letters(msa.rows[r], widths) << '\n';
+    std::string reference;
+    for (std::size_t c = 0; c < msa.length(); ++c) reference.append(widths[c], '.').push_back('x');
+    out << pad("#=GC RF") << reference.append(widths.back(), '.') << "\n//\n";
+}
+
+void write_aligned_fasta(std::ostream& out, Msa const& msa) {
+    auto const widths = insertion_widths(msa);
+    for (auto const& row : msa.rows) {
+        std::string letters = padded_letters(row, widths);
+        for (char& c : letters) c = c == '.' ? '-' : is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
+        write_header(out, row);
+        out << letters << '\n';
+    }
+}
+
+constexpr std::array format_names{"a3m", "a2m", "sto", "fasta"};
+
+} // namespace
+
+std::string a3m_letters(MsaRow const& row) {
+    return row.insertions.empty() ? decode_residues(row.columns) : row.insertions;
+}
+
+Msa query_only_msa(std::string const& id, std::string const& residues, std::string source) {
+    return {.rows = {{.id = id, .description = {}, .columns = encode_residues(residues), .insertions = {}}},
+            .source = std::move(source)};
+}
+
+Msa read_msa(std::istream& in, std::string const& name) {
+    Lines lines{in, name};
+    while (lines.next())
+        if (lines.text().find_first_not_of(" \t") != std::string::npos) {
+            bool const stockholm = lines.text().starts_with("# STOCKHOLM");
+            return anchor(name, stockholm ? read_stockholm(lines) : read_fasta_like(lines), stockholm);
+        }
+    throw data_error{name + ": empty; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+}
+
+Msa read_msa(std::filesystem::path const& file) {
+    auto const in = open_input(file);
+    return read_msa(*in, file.string());
+}
+
+std::string_view to_string(MsaFormat format) { return format_names[static_cast<std::size_t>(format)]; }
+
+MsaFormat msa_format(std::string const& name) {
+    auto const found = std::ranges::find(format_names, name);
+    if (found == format_names.end())
+        throw usage_error{"unknown alignment format '" + name + "'" +
+                          did_you_mean(name, std::vector<std::string>(format_names.begin(), format_names.end())) +
+                          "; known: a3m, a2m, sto, fasta"};
+    return static_cast<MsaFormat>(found - format_names.begin());
+}
+
+void write_msa(std::ostream& out, Msa const& msa, MsaFormat format) {
+    if (msa.rows.empty()) return;
+    if (format == MsaFormat::stockholm) return write_stockholm(out, msa);
+    if (format == MsaFormat::aligned_fasta) return write_aligned_fasta(out, msa);
+    auto const widths = format == MsaFormat::a2m ? insertion_widths(msa) : std::vector<std::size_t>{};
+    for (auto const& row : msa.rows) {
+        write_header(out, row);
+        out << (format == MsaFormat::a2m ? padded_letters(row, widths) : a3m_letters(row)) << '\n';
+    }
+}
+
+} // namespace tape

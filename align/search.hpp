@@ -1,0 +1,49 @@
+#pragma once
+
+#include "align/database.hpp"
+#include "align/msa.hpp"
+#include "align/profile.hpp"
+#include "data/record.hpp"
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tape {
+
+struct SearchOptions {
+    int rounds = 3;                 ///< 1 = sequence search only
+    double evalue = 1e-3;           ///< hits reported and aligned
+    double inclusion_evalue = 1e-3; ///< hits that build the next round's profile
+    double min_coverage = 0.0;      ///< of the query, of an aligned row
+    std::size_t max_hits = 10000;   ///< per query, best first
+    int threads = 1;
+    bool quiet = true;
+};
+
+struct Hit {
+    std::size_t target = 0; ///< index in the database
+    int score = 0;          ///< raw gapped score
+    double bits = 0, evalue = 0;
+    int round = 1;          ///< first round in which it was accepted
+    float identity = 0;     ///< of aligned residue pairs
+    int query_begin = 0, query_end = 0, target_begin = 0, target_end = 0; ///< half-open
+};
+
+struct SearchResult {
+    std::vector<Hit> hits; ///< by E-value, then bits, then target
+    Msa msa;               ///< query first, then the accepted hits in the order of `hits`
+    int rounds_run = 1;
+    bool converged = false;
+};
+
+/// Searches one query after another; each result is handed to `visit` in query order, as soon as it and all earlier ones are
+/// done. Byte-identical for any number of threads.
+void search(Database const& database, std::span<Protein const> queries, SearchOptions const& options,
+            std::function<void(std::size_t query, SearchResult&&)> const& visit);
+
+/// Identifies everything that decides a result: algorithm version, options, database. Part of cache keys.
+std::string search_hash(Database const& database, SearchOptions const& options);
+
+} // namespace tape

@@ -1,0 +1,16 @@
+# Installation and export: find_package(tape) gives tape::data, tape::align, ...
+include(CMakePackageConfigHelpers)
+get_property(tape_libraries GLOBAL PROPERTY TAPE_LIBRARIES)
+get_property(tape_programs GLOBAL PROPERTY TAPE_PROGRAMS)
+
+install(TARGETS ${tape_libraries} EXPORT tape-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(tape_programs)
+  install(TARGETS ${tape_programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY data align features learn compare DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tape FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY data/tape data/starter data/msa data/weights DESTINATION ${CMAKE_INSTALL_DATADIR}/tape/data)
+install(EXPORT tape-targets NAMESPACE tape:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tape)
+configure_package_config_file(cmake/tape-config.cmake.in tape-config.cmake INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tape)
+write_basic_package_version_file(tape-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/tape-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/tape-config-version.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tape)

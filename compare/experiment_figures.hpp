@@ -1,0 +1,25 @@
+#pragma once
+
+#include "align/msa.hpp"
+#include "compare/result.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+// What the report's figures need beside the predictions.
+namespace tape {
+
+/// Alignment columns of a protein against the measured values of its variants.
+///
+/// @param alignment  query-anchored; the query may differ from the wild type by a shift and by substitutions
+/// @param variants   proteins of one length with a value each; the wild type is the one with attribute num_mutations = 0,
+///                   else the most common residue at each position
+/// Entropy is that of Henikoff-weighted column frequencies, in nats, NaN at positions without a column. A position's mean
+/// is over the variants whose residue differs from the wild type's there. `shown_rows` rows are taken evenly over the
+/// alignment, the query first.
+/// O(variants x L).
+PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows);
+
+} // namespace tape

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+
+namespace tape {
+
+/// A temporary name beside `target` (".NAME.tmp-PID-N"). Whatever stands there is
+/// removed by the destructor, and also when the process ends through SIGINT, SIGTERM or SIGHUP, unless `rename` was called.
+///
+/// A symbolic link as target is followed, so that renaming replaces the file and not the link.
+/// @throws error if the target's directory does not exist or the target is a directory.
+class TemporaryPath {
+  public:
+    explicit TemporaryPath(std::filesystem::path const& target);
+    ~TemporaryPath();
+    TemporaryPath(TemporaryPath const&) = delete;
+    TemporaryPath& operator=(TemporaryPath const&) = delete;
+
+    [[nodiscard]] std::filesystem::path const& path() const { return path_; }
+    /// Puts the file in the target's place. @throws error
+    void rename();
+
+  private:
+    std::filesystem::path target_, path_;
+    int slot_ = -1; ///< place in the table of names that the signal handler removes
+};
+
+/// A directory of its own below the system's temporary directory, removed with its content by the destructor.
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory();
+    ~TemporaryDirectory();
+    TemporaryDirectory(TemporaryDirectory const&) = delete;
+    TemporaryDirectory& operator=(TemporaryDirectory const&) = delete;
+    [[nodiscard]] std::filesystem::path const& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+} // namespace tape

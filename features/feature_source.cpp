@@ -1,0 +1,9 @@
+#include "features/feature_source.hpp"
+
+#include "data/hash.hpp"
+
+namespace tape {
+
+std::string FeatureSource::key(Protein const& protein) const { return tape::content_hash(protein.residues); }
+
+} // namespace tape

@@ -1,0 +1,156 @@
+#include "learn/corpus.hpp"
+
+#include "align/database.hpp"
+#include "data/alphabet.hpp"
+#include "data/dataset.hpp"
+#include "data/error.hpp"
+#include "data/fasta.hpp"
+#include "data/hash.hpp"
+#include "data/io.hpp"
+
+#include <algorithm>
+#include <istream>
+#include <limits>
+#include <sstream>
+#include <unordered_set>
+
+namespace tape {
+namespace {
+
+constexpr std::size_t longest_word = 12; // 5 bits a letter in 64
+
+constexpr std::uint64_t letter_bits(char letter) { return static_cast<std::uint64_t>(letter) & 31; }
+
+std::vector<std::string> split_line(std::string const& line) {
+    std::vector<std::string> cells;
+    std::istringstream in{line};
+    for (std::string cell; std::getline(in, cell, ',');) cells.push_back(cell);
+    return cells;
+}
+
+/// The sequence column of a CSV file.
+std::vector<std::string> read_csv_sequences(std::filesystem::path const& file) {
+    std::unique_ptr<std::istream> const in = open_input(file);
+    std::string line;
+    std::getline(*in, line);
+    auto const header = split_line(line);
+    auto const column = std::ranges::find_if(header, [](auto const& name) { return name == "primary" || name == "sequence"; });
+    if (column == header.end()) throw data_error{file.string() + ":1: no column 'primary' or 'sequence'"};
+    auto const index = static_cast<std::size_t>(column - header.begin());
+    std::vector<std::string> sequences;
+    for (std::size_t number = 2; std::getline(*in, line); ++number) {
+        auto const cells = split_line(line);
+        if (cells.size() <= index || cells[index].empty())
+            throw data_error{file.string() + ":" + std::to_string(number) + ": no sequence in column '" + *column + "'"};
+        sequences.push_back(cells[index]);
+    }
+    return sequences;
+}
+
+void for_each_sequence(std::filesystem::path const& file, std::function<void(std::string const&)> const& visit) {
+    if (file.extension() == ".tdb") {
+        Database const database{file};
+        for (std::size_t i = 0; i < database.size(); ++i) {
+            auto const codes = database.residues(i);
+            visit(decode_residues({codes.begin(), codes.end()}));
+        }
+    } else if (file.filename().string().find(".csv") != std::string::npos) {
+        for (auto const& sequence : read_csv_sequences(file)) visit(sequence);
+    } else {
+        // Ids play no part in training, and public files do repeat them.
+        for_each_fasta(file, [&](Protein&& protein) { visit(protein.residues); }, {.allow_duplicate_ids = true});
+    }
+}
+
+struct Exclusions {
+    std::vector<std::string> sequences, labels;
+};
+
+Exclusions read_exclusions(CorpusOptions const& options) {
+    Exclusions all;
+    auto const label = [&](std::string const& name, std::size_t before) {
+        all.labels.push_back(name + " (" + std::to_string(all.sequences.size() - before) + " sequences)");
+    };
+    for (auto const& file : options.exclude) {
+        auto const before = all.sequences.size();
+        for_each_sequence(file, [&](std::string const& sequence) { all.sequences.push_back(sequence); });
+        label(file.filename().string(), before);
+    }
+    if (options.exclude_tests)
+        for (auto const& task : bundled_tasks()) {
+            auto const before = all.sequences.size();
+            for (auto const& example : load_split(task, task.test).examples) all.sequences.push_back(example.protein.residues);
+            label(task.name + "/" + task.test, before);
+        }
+    return all;
+}
+
+} // namespace
+
+SequenceMatcher::SequenceMatcher(std::vector<std::string> patterns) : patterns_{std::move(patterns)} {
+    std::ranges::sort(patterns_);
+    auto const repeated = std::ranges::unique(patterns_);
+    patterns_.erase(repeated.begin(), repeated.end());
+    std::erase(patterns_, std::string{});
+    word_ = longest_word;
+    for (auto const& pattern : patterns_) word_ = std::min(word_, pattern.size());
+    for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
+        std::uint64_t key = 0;
+        for (std::size_t j = 0; j < word_; ++j) key = key << 5 | letter_bits(patterns_[i][j]);
+        starts_.push_back({key, i});
+    }
+    std::ranges::stable_sort(starts_, {}, &Start::key);
+}
+
+bool SequenceMatcher::matches(std::string_view text) const {
+    if (starts_.empty()) return false;
+    std::uint64_t const mask = (std::uint64_t{1} << (5 * word_)) - 1;
+    std::uint64_t key = 0;
+    for (std::size_t end = 1; end <= text.size(); ++end) {
+        key = (key << 5 | letter_bits(text[end - 1])) & mask;
+        if (end < word_) continue;
+        std::string_view const rest = text.substr(end - word_);
+        for (auto start = std::ranges::lower_bound(starts_, key, {}, &Start::key); start != starts_.end() && start->key == key; ++start)
+            if (rest.starts_with(patterns_[start->pattern])) return true;
+    }
+    return false;
+}
+
+Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions const& options) {
+    Corpus corpus;
+    auto& summary = corpus.summary_;
+    auto exclusions = read_exclusions(options);
+    summary.excluded_sets = std::move(exclusions.labels);
+    SequenceMatcher const excluded{std::move(exclusions.sequences)};
+    std::unordered_set<std::string> seen;
+    std::string hashes;
+    for (auto const& file : files) {
+        summary.inputs[file.string()] = content_hash_of_file(file);
+        for_each_sequence(file, [&](std::string const& sequence) {
+            ++summary.records, summary.residues += sequence.size();
+            if (sequence.size() > std::numeric_limits<std::uint32_t>::max())
+                throw data_error{file.string() + ": record " + std::to_string(summary.records) + " is longer than 4 billion residues"};
+            std::string hash = content_hash(sequence);
+            if (!seen.insert(hash).second) return;
+            ++summary.distinct;
+            if (excluded.matches(sequence)) {
+                ++summary.excluded;
+                return;
+            }
+            bool const hold = std::stoull(hash.substr(0, 15), nullptr, 16) % static_cast<std::uint64_t>(options.held_out_every) == 0;
+            (hold ? corpus.held_out_ : corpus.training_).push_back({corpus.letters_.size(), static_cast<std::uint32_t>(sequence.size())});
+            corpus.letters_ += sequence;
+            if (hold) return;
+            summary.training_residues += sequence.size();
+            hashes += hash;
+        });
+    }
+    summary.training = corpus.training_.size(), summary.held_out = corpus.held_out_.size();
+    summary.hash = content_hash(hashes);
+    if (corpus.training_.empty())
+        throw data_error{"the corpus has no sequence left to train on: " + std::to_string(summary.records) + " read, " +
+                         std::to_string(summary.excluded) + " excluded, " + std::to_string(summary.held_out) + " held out"};
+    return corpus;
+}
+
+} // namespace tape

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "features/feature_source.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+// Task heads: one a task kind, the same for every arm; only the input width differs. No torch types here, so that compare/
+// compiles without LibTorch's headers.
+namespace tape {
+
+struct HeadOptions {
+    std::uint64_t seed = 0;
+    int threads = 0;           ///< 0 = all
+    std::string device = "cpu";
+    int max_epochs = 0;        ///< 0 = the head's default
+    bool quiet = true;
+};
+
+/// What a fit reports beside its predictions.
+struct HeadFit {
+    std::string head;            ///< "conv residue head (128, kernel 5)", ...
+    std::string hyperparameters; ///< chosen on validation, "lambda=3.2, epochs=7"
+    double valid_score = 0;      ///< the task's headline metric on validation
+    double seconds = 0;
+};
+
+/// Features and labels of one protein for the residue head. `rows` is called when the values are needed, so that a split can
+/// be larger than memory.
+struct ResidueExample {
+    std::function<FeatureMatrix()> rows;    ///< L x D
+    std::span<std::int16_t const> labels;   ///< L, -1 unlabelled
+    std::span<std::uint8_t const> mask;     ///< L, 1 = counts; empty = all count
+};
+struct ResidueFit : HeadFit {
+    std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x classes
+};
+ResidueFit fit_residue_head(std::span<ResidueExample const> train, std::span<ResidueExample const> valid,
+                            std::span<ResidueExample const> test, int width, int classes, HeadOptions const& options);
+
+struct PairExample {
+    std::function<FeatureMatrix()> rows;         ///< L x D
+    std::function<std::vector<float>()> pairs;   ///< L x L x C, or null
+    int length = 0;
+    std::vector<std::int8_t> contacts;           ///< L x L: 1 contact, 0 none, -1 unknown (unresolved)
+};
+struct PairFit : HeadFit {
+    std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x L, symmetric
+};
+PairFit fit_pair_head(std::span<PairExample const> train, std::span<PairExample const> valid,
+                      std::span<PairExample const> test, int width, int pair_width, HeadOptions const& options);
+
+struct ClassFit : HeadFit {
+    FeatureMatrix probabilities; ///< test proteins x classes
+};
+ClassFit fit_class_head(FeatureMatrix const& train, std::span<int const> train_labels, FeatureMatrix const& valid,
+                        std::span<int const> valid_labels, FeatureMatrix const& test, int classes,
+                        HeadOptions const& options);
+
+struct ValueFit : HeadFit {
+    std::vector<double> values; ///< test proteins
+};
+/// Ridge regression solved exactly; lambda chosen on validation by Spearman's rho.
+ValueFit fit_value_head(FeatureMatrix const& train, std::span<double const> train_values, FeatureMatrix const& valid,
+                        std::span<double const> valid_values, FeatureMatrix const& test, HeadOptions const& options);
+
+} // namespace tape

@@ -1,0 +1,142 @@
+#pragma once
+
+#include "learn/named_tensors.hpp"
+#include "learn/tokenizer.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tape {
+
+/// Shape of a pre-norm Transformer encoder with rotary positions, as ESM-2 (Lin et al., Science 379:1123, 2023).
+struct TransformerConfig {
+    int hidden = 320;
+    int layers = 6;
+    int heads = 20;
+    int feed_forward = 0; ///< 0 = 4 x hidden
+    double norm_epsilon = 1e-5;
+    /// ESM-2's token dropout: embeddings of <mask> are zeroed and the rest scaled by (1 - 0.12) / (1 - share of <mask>).
+    bool token_dropout = false;
+
+    [[nodiscard]] int head_size() const { return hidden / heads; }
+    [[nodiscard]] int feed_forward_size() const { return feed_forward ? feed_forward : 4 * hidden; }
+    [[nodiscard]] std::int64_t parameter_count() const;
+    bool operator==(TransformerConfig const&) const = default;
+};
+
+/// "1M", "3M", and ESM-2's own "8M", "35M", "150M", "650M". @throws usage_error naming the choices
+TransformerConfig transformer_preset(std::string const& size);
+std::vector<std::string> const& transformer_preset_names();
+
+/// config.json in the fields that Hugging Face's EsmConfig uses, so that `EsmForMaskedLM.from_pretrained` reads our runs.
+nlohmann::json to_json(TransformerConfig const& config);
+/// @throws data_error naming the field that is missing or impossible, or a dialect that is not this one
+TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin);
+/// @throws usage_error if heads do not divide hidden, head size is odd, or a size is not positive
+void check(TransformerConfig const& config);
+
+/// Padded sequences of one step. T = longest + specials.
+struct TokenBatch {
+    at::Tensor tokens;  ///< B x T, int64, <pad> on the right
+    bool padded = true; ///< whether any <pad> is there
+
+    static TokenBatch from(std::vector<std::vector<std::int64_t>> const& rows, at::Device device);
+};
+
+/// The encoder with its language-model head. Tensors carry their names in Hugging Face's ESM checkpoints, except that query,
+/// key and value are one matrix in memory.
+class Transformer {
+  public:
+    /// Fresh weights: normal(0, 0.02), residual outputs divided by sqrt(2 layers); biases 0, norms 1.
+    Transformer(TransformerConfig const& config, std::uint64_t seed);
+    /// @throws data_error naming a tensor that is missing, misshaped, NaN, or that this network does not have
+    Transformer(TransformerConfig const& config, WeightReader& weights);
+
+    struct Output {
+        at::Tensor hidden;                  ///< B x T x D, after the last norm, float32
+        std::vector<at::Tensor> attentions; ///< per layer B x heads x T x T, float32, if asked for
+    };
+    struct ForwardOptions {
+        bool attentions = false;
+        int layer = -1; ///< -1 = last with its norm; k = residual stream after k layers (0 = embedding)
+    };
+    /// Inference or, with gradients enabled, training. Matrix products in `compute_type()`, norms and softmax in float32.
+    [[nodiscard]] Output forward(TokenBatch const& batch, ForwardOptions const& options) const;
+    [[nodiscard]] Output forward(TokenBatch const& batch) const { return forward(batch, {}); }
+    /// @param hidden  N x D    @return N x 33, float32
+    [[nodiscard]] at::Tensor logits(at::Tensor const& hidden) const;
+
+    /// Weights under their file names (query, key and value apart), float32 copies.
+    [[nodiscard]] NamedTensors state() const;
+    /// Leaves to be trained, in a fixed order; `decays` says which weight decay applies to (matrices, not biases or norms).
+    struct Parameter {
+        std::string name;
+        at::Tensor value;
+        bool decays;
+    };
+    [[nodiscard]] std::vector<Parameter> parameters() const;
+
+    [[nodiscard]] TransformerConfig const& config() const noexcept { return config_; }
+    [[nodiscard]] at::ScalarType compute_type() const noexcept { return compute_type_; }
+    void set_compute_type(at::ScalarType type);
+    void to(at::Device device);
+    void require_gradients();
+
+  private:
+    struct Layer {
+        at::Tensor norm_weight, norm_bias;     // D
+        at::Tensor qkv_weight, qkv_bias;       // 3D x D, 3D
+        at::Tensor output_weight, output_bias; // D x D, D
+        at::Tensor ffn_norm_weight, ffn_norm_bias; // D
+        at::Tensor up_weight, up_bias;             // F x D, F
+        at::Tensor down_weight, down_bias;         // D x F, D
+    };
+    struct Field {
+        std::string name;
+        at::Tensor Layer::* value;
+        bool decays;
+    };
+    static std::vector<Field> const& fields();
+
+    at::Tensor embed(at::Tensor const& tokens) const;
+    struct Attended {
+        at::Tensor values, probabilities;
+    };
+    Attended attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask, bool keep_probabilities) const;
+    at::Tensor feed_forward(Layer const& layer, at::Tensor const& x) const;
+    at::Tensor linear(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias) const;
+    void extend_rotary(std::int64_t length) const;
+
+    TransformerConfig config_;
+    at::ScalarType compute_type_ = at::kFloat;
+    at::Tensor embedding_;                                        // 33 x D
+    std::vector<Layer> layers_;
+    at::Tensor final_norm_weight_, final_norm_bias_;              // D
+    at::Tensor head_weight_, head_bias_;                          // D x D, D
+    at::Tensor head_norm_weight_, head_norm_bias_;                // D
+    at::Tensor output_bias_;                                      // 33
+    mutable at::Tensor rotary_cos_, rotary_sin_;                  // positions x head_size/2
+    mutable std::map<void const*, at::Tensor> lowered_;           // matrices in compute type, inference only
+};
+
+struct LoadedTransformer {
+    Transformer model;
+    std::vector<std::string> unused; ///< tensors of the file that this network has no place for
+    std::string content_hash;        ///< of the weight files and the configuration
+};
+
+/// Reads DIR/config.json and DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names.
+/// @throws data_error naming the file, and the tensor if it is one, that is missing, truncated, misshaped or NaN
+LoadedTransformer load_transformer(std::filesystem::path const& directory);
+
+/// Writes DIR/config.json and DIR/model.safetensors. @param type  float32, or half for shipping
+void save_transformer(std::filesystem::path const& directory, Transformer const& model, at::ScalarType type = at::kFloat,
+                      std::map<std::string, std::string> const& metadata = {});
+
+} // namespace tape

@@ -1,0 +1,91 @@
+#include "tests/cli/cli_fixture.hpp"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <sstream>
+
+namespace tape::test {
+
+namespace {
+
+std::string slurp(std::filesystem::path const& file) {
+    std::ifstream in{file, std::ios::binary};
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+void redirect(std::filesystem::path const& file, int flags, int descriptor) {
+    int const opened = ::open(file.c_str(), flags, 0600);
+    if (opened < 0) _exit(126);
+    ::dup2(opened, descriptor);
+}
+
+} // namespace
+
+void CliTest::SetUp() {
+    std::string name = (std::filesystem::temp_directory_path() / "tape-cli-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    directory_ = name;
+}
+
+void CliTest::TearDown() { std::filesystem::remove_all(directory_); }
+
+Outcome CliTest::run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit) {
+    char const* const bin = std::getenv("TAPE_BIN");
+    std::string const executable = std::string{bin ? bin : "."} + "/" + program;
+    auto const start = std::chrono::steady_clock::now();
+    pid_t const child = ::fork();
+    if (child == 0) {
+        redirect("/dev/null", O_RDONLY, 0);
+        redirect(path(".cli.out"), O_WRONLY | O_CREAT | O_TRUNC, 1);
+        redirect(path(".cli.err"), O_WRONLY | O_CREAT | O_TRUNC, 2);
+        if (::chdir(directory_.c_str()) != 0) _exit(126);
+        if (!std::getenv("TAPE_CACHE")) ::setenv("TAPE_CACHE", path("cache").c_str(), 1);
+        if (file_limit != 0) {
+            ::signal(SIGXFSZ, SIG_IGN);
+            rlimit const limit{file_limit, file_limit};
+            ::setrlimit(RLIMIT_FSIZE, &limit);
+        }
+        std::vector<char*> argv{const_cast<char*>(program.c_str())};
+        for (auto const& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+        argv.push_back(nullptr);
+        ::execv(executable.c_str(), argv.data());
+        _exit(127);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    Outcome outcome;
+    outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    outcome.out = slurp(path(".cli.out"));
+    outcome.err = slurp(path(".cli.err"));
+    return outcome;
+}
+
+void CliTest::write(std::string const& name, std::string const& text) const {
+    std::filesystem::create_directories(path(name).parent_path());
+    std::ofstream{path(name), std::ios::binary} << text;
+}
+
+std::string CliTest::read(std::string const& name) const { return slurp(path(name)); }
+
+std::vector<std::string> CliTest::files() const {
+    std::vector<std::string> names;
+    for (auto const& entry : std::filesystem::recursive_directory_iterator{directory_}) {
+        std::string const name = entry.path().lexically_relative(directory_).string();
+        if (entry.is_regular_file() && !name.starts_with(".cli") && !name.starts_with("cache/")) names.push_back(name);
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
+} // namespace tape::test

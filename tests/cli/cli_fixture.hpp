@@ -1,0 +1,37 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace tape::test {
+
+/// What a program said and how it ended.
+struct Outcome {
+    int exit_code = -1;
+    std::string out, err;
+    double seconds = 0;
+};
+
+/// Runs the programs that were built beside the test, each test in an empty directory of its own.
+class CliTest : public ::testing::Test {
+  protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    /// Runs `program` (such as "tape-msa") with the arguments; stdin is empty. `file_limit` bounds the size of any file the
+    /// program writes, in bytes (0 = none), which stands for a full disk.
+    Outcome run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit = 0);
+
+    void write(std::string const& name, std::string const& text) const;
+    [[nodiscard]] std::string read(std::string const& name) const;
+    [[nodiscard]] std::filesystem::path path(std::string const& name) const { return directory_ / name; }
+    /// Names of all files below the directory, sorted, without those in `cache/` and those starting with ".cli".
+    [[nodiscard]] std::vector<std::string> files() const;
+
+    std::filesystem::path directory_;
+};
+
+} // namespace tape::test
