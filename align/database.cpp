@@ -1,5 +1,6 @@
 #include "align/database.hpp"
 
+#include "data/blast_volume.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
 #include "data/io.hpp"
@@ -99,6 +100,12 @@ void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, 
         throw data_error{name + ": altered " + what + " offsets; build the database again"};
 }
 
+bool names_blast_database(std::filesystem::path const& input) {
+    auto const with = [&](char const* extension) { return std::filesystem::exists(input.string() + extension); };
+    auto const extension = input.extension();
+    return extension == ".pin" || extension == ".pal" || (!std::filesystem::exists(input) && (with(".pin") || with(".pal")));
+}
+
 /// Writes and hashes at once.
 class HashingWriter {
   public:
@@ -131,6 +138,8 @@ class HashingWriter {
 } // namespace
 
 struct Database::State {
+    explicit State(std::filesystem::path const& file) : path{file}, map{file} {}
+
     std::filesystem::path path;
     MappedFile map;
     Header header{};
@@ -144,7 +153,7 @@ struct Database::State {
     }
 };
 
-Database::Database(std::filesystem::path const& file) : state_{std::make_unique<State>(State{file, MappedFile{file}})} {
+Database::Database(std::filesystem::path const& file) : state_{std::make_unique<State>(file)} {
     auto& state = *state_;
     auto const bytes = state.map.bytes();
     auto const name = file.string();
@@ -253,13 +262,15 @@ BuildSummary DatabaseWriter::write(std::filesystem::path const& output) const {
     return {count, header.residues, header.file_bytes};
 }
 
-BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, int, bool quiet) {
+BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, bool quiet) {
     DatabaseWriter writer;
     Progress progress{"reading sequences", 0, "sequences", quiet};
-    for_each_fasta(input, [&](Protein&& protein) {
+    auto const add = [&](Protein&& protein) {
         writer.add(protein.id, protein.description, encode_residues(protein.residues));
         progress.advance();
-    });
+    };
+    if (names_blast_database(input)) for_each_blast_sequence(input, add);
+    else for_each_fasta(input, add);
     return writer.write(output);
 }
 

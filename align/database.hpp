@@ -72,8 +72,7 @@ class DatabaseWriter {
 
 /// Builds a database from FASTA (any compression) or, when `input` names a BLAST v4 protein database (path without .pin,
 /// .psq, .phr, or an alias .pal), from its volumes. Atomic. Gaps and stop codons inside a sequence become unknown residues.
-BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, int threads = 1,
-                            bool quiet = false);
+BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, bool quiet = false);
 
 /// Writes the sequences for which `keep` is true as a database of their own. @throws data_error if none is.
 BuildSummary subset_database(Database const& database, std::function<bool(std::size_t)> const& keep,

@@ -223,7 +223,7 @@ template <typename T>
 class Matrix {
   public:
     Matrix(StripedQuery<T> const& query, std::span<Residue const> target, GappedAligner::Workspace::Buffers& buffers)
-        : query_{query}, target_{target}, buffers_{buffers}, stride_{query.stride()},
+        : query_{query}, target_{target}, stride_{query.stride()},
           block_{std::clamp<std::size_t>(kept_bytes / (stride_ * sizeof(T)), 16, std::max<std::size_t>(target.size(), 16))} {
         std::size_t const blocks = (target.size() + block_ - 1) / block_;
         saved_ = buffers.saved.as<T>(blocks * 2 * stride_);
@@ -259,6 +259,9 @@ class Matrix {
         return static_cast<int>(columns_[(static_cast<std::size_t>(j) - loaded_ * block_) * stride_ + place(i)] - floor_of<T>);
     }
 
+    /// Makes column j's block the one at hand.
+    void visit(int j) { load(static_cast<std::size_t>(j) / block_); }
+
     [[nodiscard]] bool at_hand(int j) const { return j >= 0 && static_cast<std::size_t>(j) / block_ == loaded_; }
 
   private:
@@ -283,7 +286,6 @@ class Matrix {
 
     StripedQuery<T> const& query_;
     std::span<Residue const> target_;
-    GappedAligner::Workspace::Buffers& buffers_;
     std::size_t stride_, block_, loaded_ = 0, best_block_ = 0;
     T *saved_, *columns_, *previous_, *gaps_;
     T best_ = static_cast<T>(floor_of<T>);
@@ -307,7 +309,7 @@ Alignment trace(IntegerScores const& scores, GapCosts gaps, StripedQuery<T> cons
             score = diagonal;
             continue;
         }
-        matrix.at(i, j); // the diagonal may have crossed into the block before
+        matrix.visit(j); // the diagonal may lie in the block before
         int across = 0, down = 0, beyond = 0;
         for (int n = 1; !across && !down && (i - n >= 0 || j - n >= 0); ++n) {
             int const wanted = score + gaps.open + n * gaps.extend;

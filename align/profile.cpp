@@ -166,7 +166,7 @@ class SubAlignment {
             for (auto const& span : entering_[c]) add(span, 1), changed += span.weight;
             // A change of less than 1% of the weight is carried over: it moves the mean entropy by less than a tenth of
             // a nat.
-            if (changed * 100 >= total_) current = evaluate(whole), changed = 0;
+            if (changed * 200 >= total_) current = evaluate(whole), changed = 0;
             result[c] = static_cast<float>(std::max(1.0, current));
             for (auto const& span : leaving_[c]) add(span, -1), changed += span.weight;
         }

@@ -18,13 +18,14 @@ struct SearchOptions {
     double inclusion_evalue = 1e-3; ///< hits that build the next round's profile
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
+    bool alignments = true;         ///< off: hits without positions, identity and MSA rows, for rounds = 1
     int threads = 1;
     bool quiet = true;
 };
 
 struct Hit {
     std::size_t target = 0; ///< index in the database
-    int score = 0;          ///< raw gapped score
+    int score = 0;          ///< raw gapped score, half bits
     double bits = 0, evalue = 0;
     int round = 1;          ///< first round in which it was accepted
     float identity = 0;     ///< of aligned residue pairs

@@ -19,6 +19,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Bioinformatics 23:156, 2007).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V shift_in(D d, V v, V first) {
+#if HWY_TARGET == HWY_SCALAR
+    (void)d, (void)v;
+    return first;
+#else
     using T = hn::TFromD<D>;
 #if HWY_TARGET == HWY_AVX3_DL
     if constexpr (sizeof(T) == 1) {
@@ -44,6 +48,7 @@ HWY_INLINE V shift_in(D d, V v, V first) {
         auto const moved = hn::CombineShiftRightBytes<16 - sizeof(T)>(d, v, blocks);
         return hn::IfThenElse(hn::FirstN(d, 1), first, moved);
     }
+#endif
 }
 
 } // namespace tape::HWY_NAMESPACE

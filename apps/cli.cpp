@@ -91,8 +91,10 @@ template <typename Number> Number parse_number(Option const& option, std::string
     if (problem != std::errc{} || stop != end || !std::isfinite(static_cast<double>(number)))
         throw usage_error{label(option) + ": expected a " + (whole ? "whole " : "") + "number, saw " + shown(value)};
     double const wide = static_cast<double>(number);
-    if ((option.minimum && wide < *option.minimum) || (option.maximum && wide > *option.maximum))
-        throw usage_error{label(option) + ": expected " + range_text(option) + ", saw " + value};
+    if (option.minimum && wide < *option.minimum)
+        throw usage_error{label(option) + ": expected " + digits(*option.minimum) + " or more, saw " + value};
+    if (option.maximum && wide > *option.maximum)
+        throw usage_error{label(option) + ": expected at most " + digits(*option.maximum) + ", saw " + value};
     return number;
 }
 

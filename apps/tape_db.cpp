@@ -8,12 +8,12 @@
 #include "data/parallel.hpp"
 #include "data/text.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <istream>
 #include <ostream>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 
 namespace {
@@ -23,15 +23,15 @@ using tape::cli::Kind;
 
 tape::cli::Program program() {
     std::vector<tape::cli::Option> options{
-        {.name = "<command>", .help = "build, info, verify, cluster or subset", .choices = {"build", "info", "verify", "cluster", "subset"},
+        {.name = "<command>", .default_value = "", .help = "build, info, verify, cluster or subset", .choices = {"build", "info", "verify", "cluster", "subset"},
          .required = true},
-        {.name = "<input>", .help = "FASTA file or BLAST database (build), or a .tdb file (all others)", .required = true},
-        {.name = "output", .help = "file to write (build: .tdb; cluster: TSV; subset: .tdb, or FASTA by its name)", .placeholder = "FILE", .short_name = 'o'},
+        {.name = "<input>", .default_value = "", .help = "FASTA file or BLAST database (build), or a .tdb file (all others)", .required = true},
+        {.name = "output", .default_value = "", .help = "file to write (build: .tdb; cluster: TSV; subset: .tdb, or FASTA by its name)", .placeholder = "FILE", .short_name = 'o'},
         {.name = "identity", .kind = Kind::real, .default_value = "0.5", .help = "cluster: least identity to the representative", .group = "Clustering",
          .minimum = 0.0, .maximum = 1.0},
         {.name = "coverage", .kind = Kind::real, .default_value = "0.8", .help = "cluster: least aligned share of the shorter sequence", .group = "Clustering",
          .minimum = 0.0, .maximum = 1.0},
-        {.name = "ids", .help = "subset: file of ids to keep, the first word of each line", .group = "Subsets", .placeholder = "FILE"},
+        {.name = "ids", .default_value = "", .help = "subset: file of ids to keep, the first word of each line", .group = "Subsets", .placeholder = "FILE"},
     };
     auto common = tape::cli::common_options();
     options.insert(options.end(), common.begin(), common.end());
@@ -127,10 +127,9 @@ void run(Arguments const& arguments) {
     if (positional.size() > 2) throw tape::usage_error{"one file at a time: unexpected " + tape::shown(positional[2])};
     auto const& command = positional[0];
     auto const& input = positional[1];
-    int const threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads")));
     if (command == "build") {
         auto const output = required_output(arguments);
-        report(output, tape::build_database(input, output, threads, arguments.flag("quiet")), arguments.flag("quiet"));
+        report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
     } else if (command == "info") info(input);
     else if (command == "verify") {
         tape::Database{input}.verify();

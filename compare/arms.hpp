@@ -51,14 +51,24 @@ struct SourceSettings {
     bool quiet = true;
 };
 
+/// Rates behind --dry-run: measured on two cores, see docs/results/quick.md.
+struct SourceCost {
+    double seconds_per_residue = 0;
+    int residue_width = 0, pooled_width = 0, pair_width = 0;
+};
+
 /// A kind of feature source: a new one is one row in arms.cpp.
 struct SourceRow {
     std::string name;
     std::string summary;        ///< one line for --help
     bool takes_weights = false; ///< NAME@PATH and NAME@random are allowed
+    SourceCost cost;
     std::function<std::unique_ptr<FeatureSource>(SourceSpec const&, SourceSettings const&)> make;
 };
 std::vector<SourceRow> const& source_registry();
+
+/// FASTA of the bundled starter database.
+std::filesystem::path starter_database();
 
 /// Arms in the order of the report: `onehot` first when `baseline` is set and it was not named, then the arms as given, then,
 /// when `hybrid` is set, the union of all plain arms.
@@ -75,5 +85,8 @@ std::unique_ptr<FeatureSource> make_source(SourceSpec const& spec, SourceSetting
 
 /// True for NAME@random: each seed draws another network.
 bool draws_weights(SourceSpec const& spec);
+
+/// Name of a source as built for a seed: as typed, with the seed where it draws the weights.
+std::string instance_name(SourceSpec const& spec, std::uint64_t seed);
 
 } // namespace tape

@@ -2,7 +2,9 @@
 
 #include "align/profile.hpp"
 #include "compare/metrics.hpp"
+#include "compare/tsne.hpp"
 #include "data/error.hpp"
+#include "data/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -79,14 +81,14 @@ double spearman_where_known(std::vector<double> const& x, std::vector<double> co
 
 PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows) {
     if (variants.empty() || alignment.rows.empty()) throw data_error{"position statistics need an alignment and variants"};
+    std::size_t const length = variants.front().protein.residues.size();
+    for (auto const& variant : variants)
+        if (variant.protein.residues.size() != length)
+            throw data_error{"variant '" + variant.protein.id + "' has " + counted(variant.protein.residues.size(), "residue") +
+                             ", the first one '" + variants.front().protein.id + "' has " + std::to_string(length)};
     PositionStatistics result;
     result.alignment = alignment.source;
     result.wild_type = wild_type_of(variants);
-    std::size_t const length = result.wild_type.size();
-    for (auto const& variant : variants)
-        if (variant.protein.residues.size() != length)
-            throw data_error{"variant '" + variant.protein.id + "' has " + std::to_string(variant.protein.residues.size()) +
-                             " residues, the wild type " + std::to_string(length)};
 
     int const shift = best_shift(result.wild_type, decode_residues(alignment.rows.front().columns));
     auto const profile = make_profile(alignment);
@@ -107,6 +109,20 @@ PositionStatistics position_statistics(Msa const& alignment, std::span<Example c
         result.rows.push_back(row_text(row.columns, shift, length));
     }
     return result;
+}
+
+EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants, FeatureMatrix const& pooled,
+                                 int threads) {
+    auto const map = tsne({pooled.data(), static_cast<std::size_t>(pooled.size())}, variants.size(),
+                          static_cast<std::size_t>(pooled.cols()), {.threads = threads});
+    EmbeddingSample sample{.source = source, .ids = {}, .values = {}, .mutations = {}, .points = map.points,
+                           .perplexity = map.perplexity, .kl_divergence = map.kl_divergence};
+    for (auto const& variant : variants) {
+        sample.ids.push_back(variant.protein.id);
+        sample.values.push_back(variant.value);
+        sample.mutations.push_back(mutation_count(variant));
+    }
+    return sample;
 }
 
 } // namespace tape

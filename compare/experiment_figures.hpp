@@ -2,6 +2,7 @@
 
 #include "align/msa.hpp"
 #include "compare/result.hpp"
+#include "features/feature_source.hpp"
 
 #include <cstdint>
 #include <span>
@@ -21,5 +22,10 @@ namespace tape {
 /// alignment, the query first.
 /// O(variants x L).
 PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows);
+
+/// t-SNE of pooled features of variants.
+/// @param pooled  N x D, parallel to `variants`
+EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants, FeatureMatrix const& pooled,
+                                 int threads);
 
 } // namespace tape

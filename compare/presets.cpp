@@ -4,7 +4,9 @@
 #include "data/hash.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <tuple>
 #include <unordered_set>
 
 namespace tape {
@@ -25,20 +27,26 @@ std::vector<std::string> task_words() {
     return words;
 }
 
-/// Keeps the `limit` examples that come first by hash of salt and id; file order is restored.
-void keep_by_hash(std::vector<Example>& examples, std::size_t limit, std::string const& salt) {
-    if (limit == 0 || examples.size() <= limit) return;
-    std::vector<std::pair<std::string, std::size_t>> ranks;
-    ranks.reserve(examples.size());
-    for (std::size_t i = 0; i < examples.size(); ++i)
-        ranks.emplace_back(content_hash(salt + '\n' + examples[i].protein.id), i);
-    std::ranges::nth_element(ranks, ranks.begin() + static_cast<std::ptrdiff_t>(limit));
-    ranks.resize(limit);
-    std::ranges::sort(ranks, {}, &std::pair<std::string, std::size_t>::second);
+/// Indices in the order of a hash of salt and id.
+std::vector<std::size_t> ranked_by_hash(std::span<Example const> examples, std::string const& salt) {
+    std::vector<std::string> hashes;
+    hashes.reserve(examples.size());
+    for (auto const& example : examples) hashes.push_back(content_hash(salt + '\n' + example.protein.id));
+    std::vector<std::size_t> order(examples.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return std::tie(hashes[a], a) < std::tie(hashes[b], b); });
+    return order;
+}
+
+void keep(std::vector<Example>& examples, std::vector<std::size_t> const& chosen) {
     std::vector<Example> kept;
-    kept.reserve(limit);
-    for (auto const& rank : ranks) kept.push_back(std::move(examples[rank.second]));
+    kept.reserve(chosen.size());
+    for (std::size_t const index : chosen) kept.push_back(std::move(examples[index]));
     examples = std::move(kept);
+}
+
+void keep_by_hash(std::vector<Example>& examples, std::size_t limit, std::string const& salt) {
+    if (limit != 0 && examples.size() > limit) keep(examples, chosen_by_hash(examples, limit, salt));
 }
 
 /// The classes with most test proteins, ties to the lower label.
@@ -59,19 +67,13 @@ void keep_classes(std::vector<Example>& examples, std::unordered_set<int> const&
 
 /// At most `limit` examples a class, by hash; file order stays.
 void limit_per_class(std::vector<Example>& examples, std::size_t limit, std::string const& salt) {
-    std::map<int, std::vector<std::pair<std::string, std::size_t>>> groups;
-    for (std::size_t i = 0; i < examples.size(); ++i)
-        groups[examples[i].class_label].emplace_back(content_hash(salt + '\n' + examples[i].protein.id), i);
+    std::map<int, std::size_t> taken;
+    auto const ranked = ranked_by_hash(examples, salt);
     std::vector<std::size_t> chosen;
-    for (auto& [label, group] : groups) {
-        std::ranges::sort(group);
-        if (group.size() > limit) group.resize(limit);
-        for (auto const& rank : group) chosen.push_back(rank.second);
-    }
+    for (std::size_t const index : ranked)
+        if (taken[examples[index].class_label]++ < limit) chosen.push_back(index);
     std::ranges::sort(chosen);
-    std::vector<Example> kept;
-    for (std::size_t const index : chosen) kept.push_back(std::move(examples[index]));
-    examples = std::move(kept);
+    keep(examples, chosen);
 }
 
 void drop_long(std::vector<Example>& examples, std::size_t max_length) {
@@ -157,11 +159,18 @@ std::vector<Task> parse_tasks(std::vector<std::string> const& names) {
     return tasks;
 }
 
+std::vector<std::size_t> chosen_by_hash(std::span<Example const> examples, std::size_t limit, std::string const& salt) {
+    auto chosen = ranked_by_hash(examples, salt);
+    chosen.resize(std::min(limit, chosen.size()));
+    std::ranges::sort(chosen);
+    return chosen;
+}
+
 TaskData load_task(Task const& task, TaskLimits const& limits, std::uint64_t seed) {
     Dataset train = load_split(task, task.train), valid = load_split(task, task.valid), test = load_split(task, task.test);
     std::size_t const totals[3]{train.examples.size(), valid.examples.size(), test.examples.size()};
     TaskData data{.task = task, .train = std::move(train.examples), .valid = std::move(valid.examples),
-                  .test = std::move(test.examples), .hash = {}, .notes = {}};
+                  .test = std::move(test.examples), .train_available = totals[0], .hash = {}, .notes = {}};
 
     if (task.kind == TaskKind::protein_class && limits.classes != 0) {
         auto const classes = frequent_classes(data.test, limits.classes);
@@ -179,8 +188,9 @@ TaskData load_task(Task const& task, TaskLimits const& limits, std::uint64_t see
     std::string const salt = task.name + ":train:" + std::to_string(seed);
     if (limits.per_class != 0) limit_per_class(data.train, limits.per_class, salt);
     keep_by_hash(data.train, limits.train, salt);
-    keep_by_hash(data.valid, limits.valid, task.name + ":valid");
-    keep_by_hash(data.test, limits.test, task.name + ":test");
+    // Without the task's name: both secondary-structure tasks then share their test proteins, and so their features.
+    keep_by_hash(data.valid, limits.valid, "valid");
+    keep_by_hash(data.test, limits.test, "test");
     require_examples(data.train, task, task.train);
     require_examples(data.valid, task, task.valid);
     require_examples(data.test, task, task.test);

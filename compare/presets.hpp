@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,13 @@ std::vector<Task> parse_tasks(std::vector<std::string> const& names);
 struct TaskData {
     Task task;
     std::vector<Example> train, valid, test;
+    std::size_t train_available = 0; ///< proteins of the whole training split
     std::string hash;               ///< of the three files and of the chosen ids
     std::vector<std::string> notes; ///< what was left out and how it was chosen
 };
+
+/// Indices of the `limit` examples that come first by a hash of salt and id, ascending.
+std::vector<std::size_t> chosen_by_hash(std::span<Example const> examples, std::size_t limit, std::string const& salt);
 
 /// Loads the three splits and draws the subset.
 ///

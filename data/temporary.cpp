@@ -72,8 +72,10 @@ TemporaryPath::TemporaryPath(std::filesystem::path const& target) : target_{targ
     auto const directory = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path{"."};
     if (!std::filesystem::is_directory(directory, ignored))
         throw error{target.string() + ": cannot write: the directory " + directory.string() + " does not exist"};
-    path_ = directory / ("." + target_.filename().string() + ".tmp-" + std::to_string(::getpid()) + "-" +
-                         std::to_string(counter.fetch_add(1)));
+    std::string name{"."};
+    name += target_.filename().string();
+    name += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
+    path_ = directory / name;
     slot_ = claim_slot(path_.string());
 }
 

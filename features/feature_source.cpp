@@ -6,4 +6,6 @@ namespace tape {
 
 std::string FeatureSource::key(Protein const& protein) const { return tape::content_hash(protein.residues); }
 
+void FeatureSource::prepare(std::span<Protein const>) {}
+
 } // namespace tape

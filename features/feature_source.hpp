@@ -49,6 +49,9 @@ class FeatureSource {
     /// residues. A source that reads more (a ready alignment found by id) hashes that in, so that proteins of one key
     /// have one value.
     [[nodiscard]] virtual std::string key(Protein const& protein) const;
+    /// Told once of a whole data set (all splits) before `key` and `compute`, so that a source can find groups of
+    /// variants and share work among them. What it derives must enter `key`. Does nothing by default.
+    virtual void prepare(std::span<Protein const> dataset);
     /// One entry a protein, in order. A protein's values never depend on the others in the call.
     [[nodiscard]] virtual std::vector<ProteinFeatures> compute(std::span<Protein const> proteins,
                                                                FeatureRequest request) = 0;

@@ -85,6 +85,8 @@ class Transformer {
     [[nodiscard]] TransformerConfig const& config() const noexcept { return config_; }
     [[nodiscard]] at::ScalarType compute_type() const noexcept { return compute_type_; }
     void set_compute_type(at::ScalarType type);
+    /// Drops the copies of weights in compute type, which a change of the weights makes stale.
+    void forget_lowered() const { lowered_.clear(); }
     void to(at::Device device);
     void require_gradients();
 

@@ -1,0 +1,264 @@
+#include "align/search.hpp"
+
+#include "align/gapped.hpp"
+#include "align/position_scores.hpp"
+#include "align/scan.hpp"
+#include "align/statistics.hpp"
+#include "data/error.hpp"
+#include "data/hash.hpp"
+#include "data/parallel.hpp"
+#include "data/progress.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace tape {
+namespace {
+
+/// Bumped whenever a result may change: part of `search_hash`.
+constexpr int algorithm_version = 1;
+
+/// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol 7:e1002195, 2011).
+constexpr double prefilter_probability = 0.02;
+/// A permissive E-value asks for more: a target that is to reach E by its gapped score has a chance of about this many times
+/// E / N to have passed by its ungapped score.
+constexpr double prefilter_slack = 50;
+/// No more gapped alignments than this share of the database, or this number, whatever a repetitive query drags in.
+constexpr double candidate_share = 0.05;
+constexpr std::size_t least_candidates = 20000;
+
+struct Scored {
+    std::uint32_t target;
+    int score;
+    double evalue;
+};
+
+bool better(Scored const& a, Scored const& b) {
+    if (a.evalue != b.evalue) return a.evalue < b.evalue;
+    return a.score != b.score ? a.score > b.score : a.target < b.target;
+}
+
+/// One query's way through the rounds.
+class QuerySearch {
+  public:
+    QuerySearch(Database const& database, Protein const& query, SearchOptions const& options, int threads)
+        : database_{database}, query_{query}, codes_{encode_residues(query.residues)}, options_{options}, threads_{threads},
+          model_{blosum62_gapped, codes_.size(), database}, workspaces_(static_cast<std::size_t>(resolve_threads(threads))) {}
+
+    SearchResult run() {
+        SearchResult result;
+        result.msa.source = "search of " + database_.path().filename().string();
+        result.msa.rows.push_back({query_.id, query_.description, codes_, {}});
+        if (codes_.empty()) return result;
+        PositionScores scores = sequence_scores(codes_);
+        std::vector<std::uint32_t> included;
+        for (int round = 1;; ++round) {
+            result.rounds_run = round;
+            search_round(scores, round, result);
+            if (round == options_.rounds) break;
+            auto now = included_targets(result);
+            result.converged = now == included || now.empty();
+            if (result.converged) break;
+            included = std::move(now);
+            scores = profile_scores(make_profile(included_rows(result), {.neff_identity = false}), codes_);
+        }
+        keep_reported(result);
+        return result;
+    }
+
+  private:
+    [[nodiscard]] double loosest_evalue() const {
+        return options_.rounds > 1 ? std::max(options_.evalue, options_.inclusion_evalue) : options_.evalue;
+    }
+
+    /// Targets worth a gapped alignment, ascending.
+    [[nodiscard]] std::vector<std::uint32_t> candidates(PositionScores const& scores, IntegerScores const& rounded) const {
+        auto const count = static_cast<double>(database_.size());
+        double const p = std::clamp(prefilter_slack * loosest_evalue() / count, prefilter_probability, 1.0);
+        auto const query_length = static_cast<double>(codes_.size());
+        auto found = scan_above(scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
+        auto const limit = std::max(least_candidates, static_cast<std::size_t>(candidate_share * count));
+        if (p < 1 && found.size() > limit) keep_highest(found, rounded, limit);
+        return found;
+    }
+
+    void keep_highest(std::vector<std::uint32_t>& targets, IntegerScores const& rounded, std::size_t limit) const {
+        auto const scores = ungapped_scores(rounded, database_, targets, threads_);
+        std::vector<std::pair<int, std::uint32_t>> order; // minus the score, for ascending sort
+        for (std::size_t i = 0; i < targets.size(); ++i) order.emplace_back(-scores[i], targets[i]);
+        std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(limit));
+        targets.clear();
+        for (std::size_t i = 0; i < limit; ++i) targets.push_back(order[i].second);
+        std::ranges::sort(targets);
+    }
+
+    /// Replaces the hits and rows of `result` by this round's.
+    void search_round(PositionScores const& scores, int round, SearchResult& result) {
+        auto const rounded = round_scores(scores);
+        GappedAligner const aligner{rounded};
+        auto accepted = accept(candidates(scores, rounded), aligner);
+        std::vector<Hit> hits(accepted.size());
+        std::vector<MsaRow> rows(accepted.size());
+        parallel_for(accepted.size(), threads_, [&](std::size_t i, int worker) {
+            auto const& scored = accepted[i];
+            auto const before = first_round_.find(scored.target);
+            hits[i] = {.target = scored.target, .score = scored.score, .bits = model_.bits(scored.score), .evalue = scored.evalue,
+                       .round = before == first_round_.end() ? round : before->second};
+            if (options_.alignments || options_.rounds > 1)
+                rows[i] = align(hits[i], aligner, workspaces_[static_cast<std::size_t>(worker)]);
+        });
+        result.hits.clear();
+        result.msa.rows.resize(1);
+        for (std::size_t i = 0; i < hits.size(); ++i) {
+            if (!rows[i].columns.empty() && aligned_share(rows[i]) < options_.min_coverage) continue;
+            if (hits[i].evalue <= options_.inclusion_evalue) first_round_.try_emplace(static_cast<std::uint32_t>(hits[i].target), round);
+            result.hits.push_back(hits[i]);
+            if (!rows[i].columns.empty()) result.msa.rows.push_back(std::move(rows[i]));
+        }
+    }
+
+    /// Gapped scores of the candidates; those within the loosest E-value, best first, at most max_hits.
+    [[nodiscard]] std::vector<Scored> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner) {
+        std::vector<Scored> scored(targets.size());
+        constexpr std::size_t batch = 64;
+        parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int worker) {
+            for (std::size_t i = b * batch; i < std::min(targets.size(), (b + 1) * batch); ++i) {
+                auto const residues = database_.residues(targets[i]);
+                int const score = aligner.score(residues, workspaces_[static_cast<std::size_t>(worker)]);
+                scored[i] = {targets[i], score, model_.evalue(score, residues.size())};
+            }
+        });
+        std::erase_if(scored, [&](Scored const& s) { return s.score <= 0 || s.evalue > loosest_evalue(); });
+        std::ranges::sort(scored, better);
+        if (scored.size() > options_.max_hits) scored.resize(options_.max_hits);
+        return scored;
+    }
+
+    /// Fills positions and identity of the hit, and makes its row.
+    MsaRow align(Hit& hit, GappedAligner const& aligner, GappedAligner::Workspace& workspace) const {
+        auto const target = database_.residues(hit.target);
+        auto const alignment = aligner.align(target, workspace);
+        MsaRow row{std::string{database_.id(hit.target)}, {}, std::vector<Residue>(codes_.size(), gap_code), {}};
+        std::string letters(static_cast<std::size_t>(alignment.query_begin), '-');
+        int i = alignment.query_begin, j = alignment.target_begin, pairs = 0, equal = 0;
+        bool inserted = false;
+        for (char const operation : alignment.operations) {
+            if (operation == 'I') {
+                letters += static_cast<char>(std::tolower(static_cast<unsigned char>(residue_letter(target[j++]))));
+                inserted = true;
+                continue;
+            }
+            Residue const code = operation == 'M' ? target[j++] : gap_code;
+            row.columns[i] = code;
+            letters += residue_letter(code);
+            pairs += operation == 'M', equal += operation == 'M' && code == codes_[i];
+            ++i;
+        }
+        letters.append(codes_.size() - static_cast<std::size_t>(alignment.query_end), '-');
+        if (inserted) row.insertions = std::move(letters);
+        hit.query_begin = alignment.query_begin, hit.query_end = alignment.query_end;
+        hit.target_begin = alignment.target_begin, hit.target_end = alignment.target_end;
+        hit.identity = pairs == 0 ? 0.0F : static_cast<float>(equal) / static_cast<float>(pairs);
+        row.description = describe(hit, pairs);
+        return row;
+    }
+
+    [[nodiscard]] std::string describe(Hit const& hit, int pairs) const {
+        char text[128];
+        std::snprintf(text, sizeof text, "E=%.2g, bits=%.1f, identity=%.3f, coverage=%.3f, round=%d", hit.evalue, hit.bits,
+                      static_cast<double>(hit.identity), static_cast<double>(pairs) / static_cast<double>(codes_.size()), hit.round);
+        return text;
+    }
+
+    [[nodiscard]] static double aligned_share(MsaRow const& row) {
+        auto const residues = std::ranges::count_if(row.columns, [](Residue code) { return code != gap_code; });
+        return static_cast<double>(residues) / static_cast<double>(row.columns.size());
+    }
+
+    [[nodiscard]] std::vector<std::uint32_t> included_targets(SearchResult const& result) const {
+        std::vector<std::uint32_t> targets;
+        for (auto const& hit : result.hits)
+            if (hit.evalue <= options_.inclusion_evalue) targets.push_back(static_cast<std::uint32_t>(hit.target));
+        std::ranges::sort(targets);
+        return targets;
+    }
+
+    [[nodiscard]] Msa included_rows(SearchResult const& result) const {
+        Msa msa;
+        msa.rows.push_back(result.msa.rows.front());
+        for (std::size_t i = 0; i < result.hits.size(); ++i)
+            if (result.hits[i].evalue <= options_.inclusion_evalue) msa.rows.push_back(result.msa.rows[i + 1]);
+        return msa;
+    }
+
+    /// Drops what was only good enough to build profiles with.
+    void keep_reported(SearchResult& result) const {
+        auto const reported = std::ranges::count_if(result.hits, [&](Hit const& hit) { return hit.evalue <= options_.evalue; });
+        result.hits.resize(static_cast<std::size_t>(reported));
+        if (result.msa.rows.size() > 1) result.msa.rows.resize(1 + static_cast<std::size_t>(reported));
+    }
+
+    Database const& database_;
+    Protein const& query_;
+    std::vector<Residue> codes_;
+    SearchOptions const& options_;
+    int threads_;
+    EvalueModel model_;
+    std::vector<GappedAligner::Workspace> workspaces_;
+    std::map<std::uint32_t, int> first_round_;
+};
+
+SearchResult search_one(Database const& database, Protein const& query, SearchOptions const& options, int threads) {
+    try {
+        return QuerySearch{database, query, options, threads}.run();
+    } catch (std::exception const&) {
+        std::throw_with_nested(error{"searching for '" + query.id + "' in " + database.path().string()});
+    }
+}
+
+void check(SearchOptions const& options) {
+    if (options.rounds < 1) throw usage_error{"rounds: expected 1 or more, saw " + std::to_string(options.rounds)};
+    if (!(options.evalue > 0) || !(options.inclusion_evalue > 0)) throw usage_error{"E-values must be above 0"};
+}
+
+} // namespace
+
+void search(Database const& database, std::span<Protein const> queries, SearchOptions const& options,
+            std::function<void(std::size_t query, SearchResult&&)> const& visit) {
+    check(options);
+    int const threads = resolve_threads(options.threads);
+    Progress progress{"searching", queries.size(), "queries", options.quiet};
+    if (queries.size() < static_cast<std::size_t>(threads)) {
+        for (std::size_t q = 0; q < queries.size(); ++q) {
+            visit(q, search_one(database, queries[q], options, threads));
+            progress.advance();
+        }
+        return;
+    }
+    // Results that are ready before an earlier one wait here.
+    std::map<std::size_t, SearchResult> ready;
+    std::size_t next = 0;
+    std::mutex mutex;
+    parallel_for(queries.size(), threads, [&](std::size_t q, int) {
+        auto result = search_one(database, queries[q], options, 1);
+        std::lock_guard const lock{mutex};
+        ready.emplace(q, std::move(result));
+        for (auto first = ready.begin(); first != ready.end() && first->first == next; first = ready.erase(first), ++next)
+            visit(next, std::move(first->second));
+        progress.advance();
+    });
+}
+
+std::string search_hash(Database const& database, SearchOptions const& options) {
+    char text[256];
+    std::snprintf(text, sizeof text, "search %d: rounds %d, evalue %.17g, inclusion %.17g, coverage %.17g, hits %zu, alignments %d; ",
+                  algorithm_version, options.rounds, options.evalue, options.inclusion_evalue, options.min_coverage, options.max_hits,
+                  options.alignments ? 1 : 0);
+    return content_hash(text + database.content_hash());
+}
+
+} // namespace tape

@@ -1,0 +1,128 @@
+#include "compare/estimate.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <unordered_set>
+
+namespace tape {
+
+namespace {
+
+/// Seconds a head takes on two cores for each training residue (residue and pair heads) or protein, measured with the quick
+/// preset (docs/results/quick.md).
+double head_seconds_of(TaskData const& data) {
+    double residues = 0, squares = 0;
+    for (auto const& example : data.train) {
+        auto const length = static_cast<double>(example.protein.residues.size());
+        residues += length, squares += length * length;
+    }
+    switch (data.task.kind) {
+    case TaskKind::residue_class: return 1 + residues * 8e-5;
+    case TaskKind::residue_pair: return 1 + squares * 4e-6;
+    case TaskKind::protein_class: return 0.5 + 1e-3 * static_cast<double>(data.train.size());
+    case TaskKind::protein_value: break;
+    }
+    return 0.5 + 2e-4 * static_cast<double>(data.train.size());
+}
+
+SourceRow const& row_of(SourceSpec const& spec) {
+    auto const& rows = source_registry();
+    return *std::ranges::find(rows, spec.name, &SourceRow::name);
+}
+
+SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std::string const& instance) {
+    SourceEstimate cost{.task = data.task.name, .source = instance};
+    SourceCost const& rate = row_of(spec).cost;
+    bool const per_residue = data.task.kind == TaskKind::residue_class || data.task.kind == TaskKind::residue_pair;
+    std::unordered_set<std::string_view> seen;
+    for (auto const* part : {&data.train, &data.valid, &data.test})
+        for (auto const& example : *part) {
+            if (!seen.insert(example.protein.residues).second) continue;
+            auto const length = static_cast<double>(example.protein.residues.size());
+            ++cost.proteins;
+            cost.residues += example.protein.residues.size();
+            cost.seconds += length * rate.seconds_per_residue;
+            cost.bytes += per_residue ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
+            if (data.task.kind == TaskKind::residue_pair) cost.bytes += 2 * length * length * rate.pair_width;
+        }
+    return cost;
+}
+
+std::string human_seconds(double seconds) {
+    char text[64];
+    if (seconds < 120)
+        std::snprintf(text, sizeof text, "%.0f s", seconds);
+    else if (seconds < 7200)
+        std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+    else
+        std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+    return text;
+}
+
+std::string human_bytes(double bytes) {
+    char text[64];
+    if (bytes < 1e9)
+        std::snprintf(text, sizeof text, "%.0f MB", bytes / 1e6);
+    else
+        std::snprintf(text, sizeof text, "%.1f GB", bytes / 1e9);
+    return text;
+}
+
+} // namespace
+
+double Estimate::seconds() const {
+    double sum = head_seconds;
+    for (auto const& source : features) sum += source.seconds;
+    return sum;
+}
+
+double Estimate::bytes() const {
+    double sum = 0;
+    for (auto const& source : features) sum += source.bytes;
+    return sum;
+}
+
+Estimate estimate(Plan const& plan) {
+    Estimate total;
+    for (auto const& data : plan.tasks) {
+        std::set<std::string> counted;
+        for (auto const& arm : plan.arms) {
+            for (auto const& spec : arm.sources)
+                for (auto const seed : plan.seeds)
+                    if (auto const instance = instance_name(spec, seed); counted.insert(instance).second)
+                        total.features.push_back(estimate_source(data, spec, instance));
+            std::size_t const fits = depends_on_seed(data.task.kind, arm) ? plan.seeds.size() : 1;
+            total.heads += fits;
+            total.head_seconds += static_cast<double>(fits) * head_seconds_of(data);
+        }
+    }
+    return total;
+}
+
+std::string describe_estimate(Plan const& plan, Estimate const& estimate) {
+    std::string text = "arms:";
+    for (auto const& arm : plan.arms) text += " " + arm.name;
+    text += "\nseeds:";
+    for (auto const seed : plan.seeds) text += " " + std::to_string(seed);
+    text += "\n\ntask                    train  valid   test\n";
+    char line[256];
+    for (auto const& data : plan.tasks) {
+        std::snprintf(line, sizeof line, "%-22s %6zu %6zu %6zu\n", data.task.name.c_str(), data.train.size(), data.valid.size(),
+                      data.test.size());
+        text += line;
+    }
+    text += "\ntask                   source                 proteins   residues     time     disk\n";
+    for (auto const& source : estimate.features) {
+        std::snprintf(line, sizeof line, "%-22s %-22s %8zu %10llu %8s %8s\n", source.task.c_str(), source.source.c_str(),
+                      source.proteins, static_cast<unsigned long long>(source.residues), human_seconds(source.seconds).c_str(),
+                      human_bytes(source.bytes).c_str());
+        text += line;
+    }
+    text += "\n" + std::to_string(estimate.heads) + " heads to fit, " + human_seconds(estimate.head_seconds) + "; in all about " +
+            human_seconds(estimate.seconds()) + " on two cores and " + human_bytes(estimate.bytes()) +
+            " of cache, if nothing is cached yet. Nothing was computed or written.\n";
+    return text;
+}
+
+} // namespace tape

@@ -1,0 +1,306 @@
+#include "compare/experiment.hpp"
+
+#include "compare/experiment_contacts.hpp"
+#include "compare/experiment_figures.hpp"
+#include "compare/experiment_heads.hpp"
+#include "compare/experiment_sources.hpp"
+#include "compare/experiment_store.hpp"
+#include "data/cache.hpp"
+#include "data/error.hpp"
+#include "data/hash.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <numeric>
+#include <set>
+
+namespace tape {
+
+namespace {
+
+/// Raised whenever a head, its training or this file changes what a run predicts, so that stored runs are not taken for new.
+constexpr int head_version = 1;
+constexpr std::size_t showcase_count = 3;
+constexpr std::size_t embedded_variants = 1000;
+constexpr std::size_t alignment_rows_shown = 40;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The smallest kind of value that a task's sources have stored.
+FeatureRequest evidence_request(TaskKind kind) {
+    bool const residues = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
+    return {.rows = residues, .pooled = !residues};
+}
+
+TestExample test_example(Example const& example, TaskKind kind, ContactAtom atom) {
+    TestExample test{.id = example.protein.id,
+                     .residues = example.protein.residues,
+                     .residue_labels = example.residue_labels,
+                     .mask = example.valid_mask,
+                     .contacts = {},
+                     .class_label = example.class_label,
+                     .value = example.value,
+                     .attributes = example.attributes};
+    if (kind == TaskKind::residue_pair) test.contacts = true_contacts(example, atom);
+    return test;
+}
+
+std::vector<Protein> proteins_of(std::initializer_list<std::vector<Example> const*> parts) {
+    std::vector<Protein> proteins;
+    for (auto const* part : parts)
+        for (auto const& example : *part) proteins.push_back(example.protein);
+    return proteins;
+}
+
+/// Runs one grid. Members live as long as the grid does.
+class Grid {
+  public:
+    explicit Grid(Plan const& plan)
+        : plan_{plan}, store_{plan.options.cache / "runs"}, pool_{plan.arms, plan.seeds, source_settings(plan)} {}
+
+    Result run();
+
+  private:
+    /// One head to fit, or to find in the store; several cells of the grid may share it.
+    struct Job {
+        ArmSpec const* arm;
+        std::uint64_t seed;
+        bool keep_maps;
+        std::string key;
+    };
+
+    static SourceSettings source_settings(Plan const& plan);
+    TaskResult run_task(TaskData const& data, Result& result);
+    std::vector<Job> jobs_of(TaskData const& data);
+    std::string key_of(TaskData const& data, Job const& job);
+    bool is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const;
+    void prepare(TaskData const& data, Job const& job);
+    StoredRun fit(TaskData const& data, Job const& job);
+    void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done, std::vector<Job> const& jobs,
+                          Result& result) const;
+    void add_fluorescence_figures(TaskData const& data, Result& result);
+    void say(std::string const& text) const;
+
+    Plan const& plan_;
+    RunStore store_;
+    SourcePool pool_;
+    std::map<std::string, double> feature_seconds_; ///< instance name -> seconds spent on the current task
+};
+
+SourceSettings Grid::source_settings(Plan const& plan) {
+    auto const& options = plan.options;
+    return {.alignments = options.alignments,
+            .cache = options.cache,
+            .device = options.device,
+            .threads = options.threads,
+            .seed = options.seed,
+            .quiet = options.quiet};
+}
+
+void Grid::say(std::string const& text) const {
+    if (!plan_.options.quiet) std::cerr << text << '\n';
+}
+
+std::string Grid::key_of(TaskData const& data, Job const& job) {
+    std::string text = "run " + std::to_string(head_version) + '\n' + data.task.name + '\n' + data.hash + '\n' +
+                       (plan_.options.contact_atom == ContactAtom::ca ? "ca\n" : "cb\n");
+    for (auto const* source : pool_.sources(*job.arm, job.seed)) text += source->content_hash() + '\n';
+    if (depends_on_seed(data.task.kind, *job.arm)) text += std::to_string(job.seed);
+    return content_hash(text);
+}
+
+std::vector<Grid::Job> Grid::jobs_of(TaskData const& data) {
+    std::vector<Job> jobs;
+    for (auto const& arm : plan_.arms)
+        for (auto const seed : plan_.seeds) {
+            bool const maps = data.task.kind == TaskKind::residue_pair && seed == plan_.seeds.front();
+            Job job{.arm = &arm, .seed = seed, .keep_maps = maps, .key = {}};
+            job.key = key_of(data, job);
+            jobs.push_back(std::move(job));
+        }
+    return jobs;
+}
+
+bool Grid::is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const {
+    return stored.run.predictions.size() == data.test.size() && (!job.keep_maps || stored.maps.size() == data.test.size());
+}
+
+void Grid::prepare(TaskData const& data, Job const& job) {
+    auto const proteins = proteins_of({&data.train, &data.valid, &data.test});
+    for (auto const& spec : job.arm->sources) {
+        std::string const label = instance_name(spec, job.seed);
+        if (feature_seconds_.contains(label)) continue;
+        auto const start = std::chrono::steady_clock::now();
+        auto& source = pool_.source(spec, job.seed);
+        FeatureRequest const request = request_of(data.task.kind, JoinedFeatures{{&source}});
+        say("  " + label + ": features of " + std::to_string(proteins.size()) + " proteins");
+        source.prefetch(proteins, request);
+        feature_seconds_[label] = seconds_since(start);
+    }
+}
+
+StoredRun Grid::fit(TaskData const& data, Job const& job) {
+    prepare(data, job);
+    JoinedFeatures const features{pool_.sources(*job.arm, job.seed)};
+    HeadOptions const options{.seed = job.seed, .threads = plan_.options.threads, .device = plan_.options.device};
+    say("  " + job.arm->name + ": head, seed " + std::to_string(job.seed));
+    auto const start = std::chrono::steady_clock::now();
+    StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
+    stored.run.head_seconds = seconds_since(start);
+    stored.run.train_size = data.train.size();
+    stored.run.valid_size = data.valid.size();
+    for (auto const& spec : job.arm->sources)
+        stored.run.feature_seconds += feature_seconds_.at(instance_name(spec, job.seed));
+    stored.evidence = features.evidence(data.test, evidence_request(data.task.kind));
+    stored.run.arm = job.arm->name;
+    stored.run.seed = job.seed;
+    return stored;
+}
+
+TaskResult Grid::run_task(TaskData const& data, Result& result) {
+    TaskResult task{.task = data.task, .train_available = data.train_available, .examples = {}, .runs = {}, .evidence = {},
+                    .notes = data.notes};
+    for (auto const& example : data.test)
+        task.examples.push_back(test_example(example, data.task.kind, plan_.options.contact_atom));
+
+    feature_seconds_.clear();
+    // Test first: what a source derives from the order (parents of variants) then depends least on --train-limit.
+    pool_.prepare(proteins_of({&data.test, &data.train, &data.valid}));
+    auto const jobs = jobs_of(data);
+    std::map<std::string, StoredRun> done; // by key
+    for (auto const& job : jobs) {
+        if (!done.contains(job.key)) {
+            auto stored = plan_.options.force ? std::nullopt : store_.find(job.key);
+            if (!stored || !is_complete(*stored, data, job)) {
+                stored = fit(data, job);
+                store_.store(job.key, *stored);
+            }
+            done.emplace(job.key, std::move(*stored));
+        }
+        auto const& stored = done.at(job.key);
+        Run run = stored.run;
+        run.arm = job.arm->name;
+        run.seed = job.seed;
+        task.runs.push_back(std::move(run));
+        if (!stored.evidence.depth.empty()) task.evidence[job.arm->name] = stored.evidence;
+    }
+    if (data.task.kind == TaskKind::residue_pair) add_contact_maps(data, done, jobs, result);
+    return task;
+}
+
+/// Shows the test proteins whose alignments are of median depth (of median length where no arm has alignments): neither the
+/// luckiest nor the poorest.
+std::vector<std::size_t> showcase(TaskData const& data, EvidenceRow const* evidence) {
+    std::vector<std::size_t> order(data.test.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    auto const measure = [&](std::size_t index) {
+        return evidence != nullptr ? evidence->depth[index] : static_cast<float>(data.test[index].protein.residues.size());
+    };
+    std::ranges::stable_sort(order, {}, measure);
+    std::size_t const count = std::min(showcase_count, order.size());
+    std::size_t const first = (order.size() - count) / 2;
+    return {order.begin() + static_cast<std::ptrdiff_t>(first), order.begin() + static_cast<std::ptrdiff_t>(first + count)};
+}
+
+void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done, std::vector<Job> const& jobs,
+                            Result& result) const {
+    EvidenceRow const* evidence = nullptr;
+    for (auto const& job : jobs)
+        if (evidence == nullptr && !done.at(job.key).evidence.depth.empty()) evidence = &done.at(job.key).evidence;
+    for (std::size_t const index : showcase(data, evidence))
+        for (auto const& job : jobs) {
+            if (!job.keep_maps) continue;
+            auto const& map = done.at(job.key).maps.at(index);
+            ContactMap shown{.id = data.test[index].protein.id, .arm = job.arm->name, .length = static_cast<int>(map.rows()),
+                             .probability = {map.data(), map.data() + map.size()}};
+            for (auto& probability : shown.probability) probability = stored_probability(probability);
+            result.contact_maps.push_back(std::move(shown));
+        }
+}
+
+void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
+    say("  figures");
+    std::vector<Example> sample;
+    for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE")) sample.push_back(data.test[index]);
+    auto const seed = plan_.seeds.front();
+    std::set<std::string> shown;
+    for (auto const& arm : plan_.arms)
+        for (auto const& spec : arm.sources) {
+            if (!shown.insert(spec.text).second) continue;
+            auto& source = pool_.source(spec, seed);
+            source.prefetch(proteins_of({&sample}), {.pooled = true});
+            result.embeddings.push_back(
+                embedding_sample(spec.text, sample, JoinedFeatures{{&source}}.pooled(sample), plan_.options.threads));
+        }
+    std::vector<Example> variants;
+    for (auto const& split : {data.task.train, data.task.valid, data.task.test})
+        std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
+    result.positions.push_back(position_statistics(read_msa(bundled_gfp_alignment()), variants, alignment_rows_shown));
+}
+
+Result Grid::run() {
+    Result result;
+    result.preset = plan_.options.preset;
+    result.seeds = plan_.seeds;
+    for (auto const& spec : plan_.arms) {
+        Arm arm{.name = spec.name, .sources = {}, .descriptions = {}};
+        for (auto const* source : pool_.sources(spec, plan_.seeds.front())) {
+            arm.sources.push_back(source->name());
+            arm.descriptions.push_back(source->description());
+            result.manifest.inputs[source->name()] = source->content_hash();
+        }
+        result.arms.push_back(std::move(arm));
+    }
+    std::size_t number = 0;
+    for (auto const& data : plan_.tasks) {
+        say("[" + std::to_string(++number) + "/" + std::to_string(plan_.tasks.size()) + "] " + data.task.title + ": " +
+            std::to_string(data.train.size()) + " train, " + std::to_string(data.valid.size()) + " valid, " +
+            std::to_string(data.test.size()) + " test, " + std::to_string(plan_.arms.size()) + " arms");
+        result.manifest.inputs[data.task.name] = data.hash;
+        result.tasks.push_back(run_task(data, result));
+        if (data.task.name == "fluorescence") add_fluorescence_figures(data, result);
+    }
+    result.manifest.seed = plan_.options.seed;
+    return result;
+}
+
+} // namespace
+
+bool depends_on_seed(TaskKind kind, ArmSpec const& arm) {
+    bool const exact_head = kind == TaskKind::protein_class || kind == TaskKind::protein_value;
+    return !exact_head || std::ranges::any_of(arm.sources, draws_weights);
+}
+
+Plan make_plan(ExperimentOptions options) {
+    Preset const& preset = find_preset(options.preset);
+    if (options.cache.empty()) options.cache = cache_directory();
+    if (!options.seeds) options.seeds = preset.seeds;
+    options.alignments.rounds = options.rounds.value_or(preset.search_rounds);
+    if (*options.seeds < 1) throw usage_error{"--seeds is " + std::to_string(*options.seeds) + "; at least one is needed"};
+
+    Plan plan{.options = options, .arms = parse_arms(options.features, options.baseline, options.hybrid), .seeds = {}, .tasks = {}};
+    for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
+    for (auto const& task : parse_tasks(options.tasks)) {
+        auto const found = preset.limits.find(task.name);
+        TaskLimits limits = found == preset.limits.end() ? TaskLimits{} : found->second;
+        if (options.train_limit) limits.train = *options.train_limit;
+        if (options.valid_limit) limits.valid = *options.valid_limit;
+        if (options.test_limit) limits.test = *options.test_limit;
+        plan.tasks.push_back(load_task(task, limits, options.seed));
+    }
+    return plan;
+}
+
+Result run_experiment(Plan const& plan) {
+    std::error_code problem;
+    std::filesystem::create_directories(plan.options.cache, problem);
+    if (problem)
+        throw error{"cache folder '" + plan.options.cache.string() + "' cannot be made: " + problem.message() +
+                    "; choose another with --cache"};
+    return Grid{plan}.run();
+}
+
+} // namespace tape

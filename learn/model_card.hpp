@@ -1,0 +1,31 @@
+#pragma once
+
+#include "learn/corpus.hpp"
+#include "learn/transformer.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tape {
+
+/// What is known of a pretrained network when its weights are written.
+struct ModelCard {
+    TransformerConfig config;
+    CorpusSummary corpus;
+    nlohmann::json settings;
+    std::int64_t step = 0, planned_steps = 0;
+    std::uint64_t residues = 0;
+    double epochs = 0;
+    double valid_loss = 0, valid_accuracy = 0;
+    std::int64_t valid_predicted = 0;
+    std::vector<std::string> history; ///< changes in the course of the run
+    std::string started, version;
+};
+
+/// The model card as README.md.
+std::string to_markdown(ModelCard const& card);
+
+} // namespace tape

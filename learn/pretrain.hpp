@@ -1,0 +1,54 @@
+#pragma once
+
+#include "learn/corpus.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+// Masked-language-model pretraining of a Transformer. No torch types here.
+namespace tape {
+
+struct PretrainOptions {
+    std::vector<std::filesystem::path> corpus;
+    CorpusOptions corpus_options;
+    std::filesystem::path output;
+    std::string size = "8M";
+    int hidden = 0, layers = 0, heads = 0, feed_forward = 0; ///< 0 = as `size` says
+    std::int64_t steps = 10000;
+    std::int64_t checkpoint_every = 500;
+    std::int64_t warmup = 0; ///< steps; 0 = 2% of `steps`
+    std::int64_t window = 256;
+    std::int64_t tokens = 8192; ///< a step
+    double learning_rate = 1e-3, final_learning_rate = 0.02; ///< the second as a share of the first
+    double weight_decay = 0.01, clip = 1.0;
+    std::uint64_t seed = 0;
+    std::string precision = "auto"; ///< fp32, bf16, or auto: bf16 where the processor multiplies it
+    std::string device = "cpu";
+    int threads = 0;
+    bool quiet = false, force = false;
+    std::vector<std::string> argv;
+};
+
+struct PretrainResult {
+    std::int64_t step = 0;
+    std::uint64_t residues = 0; ///< seen in training, windows of repeated epochs counted each time
+    double valid_perplexity = 0, valid_accuracy = 0; ///< over the chosen residues of held-out sequences; 0 if there are none
+    bool was_complete = false;                       ///< nothing was left to do
+};
+
+/// Trains until `steps`, or goes on from OUTPUT/checkpoint.safetensors. The bytes of OUTPUT/model.safetensors depend on the
+/// options and the machine's arithmetic, never on interruptions.
+///
+/// Writes into OUTPUT: model.safetensors and config.json (as Hugging Face's ESM), checkpoint.safetensors (weights, AdamW's
+/// moments, position), log.tsv, manifest.json, README.md (the model card).
+/// @throws usage_error if OUTPUT belongs to a run with other settings; error if the loss diverges, with the last good
+///         checkpoint kept; data_error for a bad corpus or checkpoint
+PretrainResult pretrain(PretrainOptions const& options);
+
+/// Copies a finished or running run's weights in half precision, with its configuration and model card.
+void export_half(std::filesystem::path const& run, std::filesystem::path const& target);
+
+} // namespace tape
