@@ -31,15 +31,14 @@ constexpr double prefilter_slack = 50;
 constexpr double candidate_share = 0.05;
 constexpr std::size_t least_candidates = 20000;
 
-struct Scored {
-    std::uint32_t target;
-    int score;
-    double evalue;
+struct Found {
+    Hit hit;
+    MsaRow row; ///< without columns until aligned
 };
 
-bool better(Scored const& a, Scored const& b) {
-    if (a.evalue != b.evalue) return a.evalue < b.evalue;
-    return a.score != b.score ? a.score > b.score : a.target < b.target;
+bool better(Found const& a, Found const& b) {
+    if (a.hit.evalue != b.hit.evalue) return a.hit.evalue < b.hit.evalue;
+    return a.hit.score != b.hit.score ? a.hit.score > b.hit.score : a.hit.target < b.hit.target;
 }
 
 /// One query's way through the rounds.
@@ -57,17 +56,22 @@ class QuerySearch {
         PositionScores scores = sequence_scores(codes_);
         std::vector<std::uint32_t> included;
         for (int round = 1;; ++round) {
+            auto const rounded = round_scores(scores);
+            GappedAligner const aligner{rounded};
+            auto accepted = accept(candidates(scores, rounded), aligner, round);
             result.rounds_run = round;
-            search_round(scores, round, result);
-            if (round == options_.rounds) break;
-            auto now = included_targets(result);
-            result.converged = now == included || now.empty();
-            if (result.converged) break;
-            included = std::move(now);
-            scores = profile_scores(make_profile(included_rows(result), {.neff_identity = false}), codes_);
+            if (round < options_.rounds) {
+                align_included(accepted, aligner);
+                auto now = included_targets(accepted);
+                result.converged = now == included || now.empty();
+                included = std::move(now);
+            }
+            if (round == options_.rounds || result.converged) {
+                report(accepted, aligner, result);
+                return result;
+            }
+            scores = profile_scores(make_profile(profile_rows(accepted), {.neff_identity = false}), codes_);
         }
-        keep_reported(result);
-        return result;
     }
 
   private:
@@ -96,46 +100,53 @@ class QuerySearch {
         std::ranges::sort(targets);
     }
 
-    /// Replaces the hits and rows of `result` by this round's.
-    void search_round(PositionScores const& scores, int round, SearchResult& result) {
-        auto const rounded = round_scores(scores);
-        GappedAligner const aligner{rounded};
-        auto accepted = accept(candidates(scores, rounded), aligner);
-        std::vector<Hit> hits(accepted.size());
-        std::vector<MsaRow> rows(accepted.size());
-        parallel_for(accepted.size(), threads_, [&](std::size_t i, int worker) {
-            auto const& scored = accepted[i];
-            auto const before = first_round_.find(scored.target);
-            hits[i] = {.target = scored.target, .score = scored.score, .bits = model_.bits(scored.score), .evalue = scored.evalue,
-                       .round = before == first_round_.end() ? round : before->second};
-            if (options_.alignments || options_.rounds > 1)
-                rows[i] = align(hits[i], aligner, workspaces_[static_cast<std::size_t>(worker)]);
-        });
-        result.hits.clear();
-        result.msa.rows.resize(1);
-        for (std::size_t i = 0; i < hits.size(); ++i) {
-            if (!rows[i].columns.empty() && aligned_share(rows[i]) < options_.min_coverage) continue;
-            if (hits[i].evalue <= options_.inclusion_evalue) first_round_.try_emplace(static_cast<std::uint32_t>(hits[i].target), round);
-            result.hits.push_back(hits[i]);
-            if (!rows[i].columns.empty()) result.msa.rows.push_back(std::move(rows[i]));
-        }
-    }
-
     /// Gapped scores of the candidates; those within the loosest E-value, best first, at most max_hits.
-    [[nodiscard]] std::vector<Scored> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner) {
-        std::vector<Scored> scored(targets.size());
+    [[nodiscard]] std::vector<Found> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner, int round) {
+        std::vector<Found> found(targets.size());
         constexpr std::size_t batch = 64;
         parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int worker) {
             for (std::size_t i = b * batch; i < std::min(targets.size(), (b + 1) * batch); ++i) {
                 auto const residues = database_.residues(targets[i]);
                 int const score = aligner.score(residues, workspaces_[static_cast<std::size_t>(worker)]);
-                scored[i] = {targets[i], score, model_.evalue(score, residues.size())};
+                found[i].hit = {.target = targets[i], .score = score, .bits = model_.bits(score),
+                                .evalue = model_.evalue(score, residues.size())};
             }
         });
-        std::erase_if(scored, [&](Scored const& s) { return s.score <= 0 || s.evalue > loosest_evalue(); });
-        std::ranges::sort(scored, better);
-        if (scored.size() > options_.max_hits) scored.resize(options_.max_hits);
-        return scored;
+        std::erase_if(found, [&](Found const& f) { return f.hit.score <= 0 || f.hit.evalue > loosest_evalue(); });
+        std::ranges::sort(found, better);
+        if (found.size() > options_.max_hits) found.resize(options_.max_hits);
+        for (auto& f : found) {
+            auto const target = static_cast<std::uint32_t>(f.hit.target);
+            auto const before = first_round_.find(target);
+            f.hit.round = before == first_round_.end() ? round : before->second;
+            if (includes(f)) first_round_.try_emplace(target, round);
+        }
+        return found;
+    }
+
+    [[nodiscard]] bool includes(Found const& found) const { return found.hit.evalue <= options_.inclusion_evalue; }
+
+    template <typename Wanted>
+    void align_all(std::vector<Found>& found, GappedAligner const& aligner, Wanted const& wanted) {
+        parallel_for(found.size(), threads_, [&](std::size_t i, int worker) {
+            if (wanted(found[i]) && found[i].row.columns.empty())
+                found[i].row = align(found[i].hit, aligner, workspaces_[static_cast<std::size_t>(worker)]);
+        });
+        std::erase_if(found, [&](Found const& f) { return !f.row.columns.empty() && aligned_share(f.row) < options_.min_coverage; });
+    }
+
+    void align_included(std::vector<Found>& found, GappedAligner const& aligner) {
+        align_all(found, aligner, [&](Found const& f) { return includes(f); });
+    }
+
+    /// The last round's hits within the reported E-value, with their rows.
+    void report(std::vector<Found>& found, GappedAligner const& aligner, SearchResult& result) {
+        std::erase_if(found, [&](Found const& f) { return f.hit.evalue > options_.evalue; });
+        if (options_.alignments) align_all(found, aligner, [](Found const&) { return true; });
+        for (auto& f : found) {
+            result.hits.push_back(f.hit);
+            if (options_.alignments) result.msa.rows.push_back(std::move(f.row));
+        }
     }
 
     /// Fills positions and identity of the hit, and makes its row.
@@ -179,27 +190,20 @@ class QuerySearch {
         return static_cast<double>(residues) / static_cast<double>(row.columns.size());
     }
 
-    [[nodiscard]] std::vector<std::uint32_t> included_targets(SearchResult const& result) const {
+    [[nodiscard]] std::vector<std::uint32_t> included_targets(std::vector<Found> const& found) const {
         std::vector<std::uint32_t> targets;
-        for (auto const& hit : result.hits)
-            if (hit.evalue <= options_.inclusion_evalue) targets.push_back(static_cast<std::uint32_t>(hit.target));
+        for (auto const& f : found)
+            if (includes(f)) targets.push_back(static_cast<std::uint32_t>(f.hit.target));
         std::ranges::sort(targets);
         return targets;
     }
 
-    [[nodiscard]] Msa included_rows(SearchResult const& result) const {
+    [[nodiscard]] Msa profile_rows(std::vector<Found> const& found) const {
         Msa msa;
-        msa.rows.push_back(result.msa.rows.front());
-        for (std::size_t i = 0; i < result.hits.size(); ++i)
-            if (result.hits[i].evalue <= options_.inclusion_evalue) msa.rows.push_back(result.msa.rows[i + 1]);
+        msa.rows.push_back({query_.id, {}, codes_, {}});
+        for (auto const& f : found)
+            if (includes(f)) msa.rows.push_back(f.row);
         return msa;
-    }
-
-    /// Drops what was only good enough to build profiles with.
-    void keep_reported(SearchResult& result) const {
-        auto const reported = std::ranges::count_if(result.hits, [&](Hit const& hit) { return hit.evalue <= options_.evalue; });
-        result.hits.resize(static_cast<std::size_t>(reported));
-        if (result.msa.rows.size() > 1) result.msa.rows.resize(1 + static_cast<std::size_t>(reported));
     }
 
     Database const& database_;

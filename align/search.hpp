@@ -18,7 +18,7 @@ struct SearchOptions {
     double inclusion_evalue = 1e-3; ///< hits that build the next round's profile
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
-    bool alignments = true;         ///< off: hits without positions, identity and MSA rows, for rounds = 1
+    bool alignments = true;         ///< off: the last round's hits come without positions, identity and MSA rows
     int threads = 1;
     bool quiet = true;
 };

@@ -27,7 +27,8 @@ auto encoder_maker(std::string model) {
 std::filesystem::path database_of(std::filesystem::path const& file, SourceSettings const& settings) {
     if (file.extension() == ".tdb") return file;
 #ifdef TAPE_WITH_SEARCH
-    if (!std::filesystem::exists(file)) throw data_error{"database '" + file.string() + "' does not exist; give --db a .tdb or FASTA file"};
+    if (!std::filesystem::exists(file))
+        throw data_error{"database '" + file.string() + "' does not exist; give --db a .tdb or FASTA file"};
     auto const folder = settings.cache / "databases" / content_hash_of_file(file);
     std::string name = file.filename().string();
     auto const built = folder / (name.substr(0, name.find('.')) + ".tdb");
@@ -38,7 +39,8 @@ std::filesystem::path database_of(std::filesystem::path const& file, SourceSetti
     return built;
 #else
     (void)settings;
-    throw usage_error{"this build has no search (TAPE_WITH_SEARCH=OFF); give --msa-dir, or --msa-none to go without alignments"};
+    throw usage_error{
+        "this build has no search (TAPE_WITH_SEARCH=OFF); give --msa-dir, or --msa-none to go without alignments"};
 #endif
 }
 
@@ -71,7 +73,8 @@ SourceRow const& find_row(SourceSpec const& spec) {
 }
 
 SourceSpec parse_source(std::string const& text, std::string const& arm) {
-    if (text.empty()) throw usage_error{"arm `" + arm + "` has an empty part; write names joined by '+', such as msa+transformer"};
+    if (text.empty())
+        throw usage_error{"arm `" + arm + "` has an empty part; write names joined by '+', such as msa+transformer"};
     auto const at = text.find('@');
     SourceSpec spec{.text = text, .name = text.substr(0, at), .weights = {}, .random = false};
     auto const& row = find_row(spec);
@@ -130,12 +133,26 @@ std::filesystem::path starter_database() { return data_directory() / "starter" /
 
 std::vector<SourceRow> const& source_registry() {
     static std::vector<SourceRow> const rows{
-        {"onehot", "the residues themselves", false, {2e-8, 21, 21, 0},
+        {"onehot",
+         "the residues themselves",
+         false,
+         {2e-8, 21, 21, 0},
          [](SourceSpec const&, SourceSettings const&) { return std::make_unique<OneHotSource>(); }},
-        {"msa", "profile and couplings of an alignment: ready, bundled, or searched for", false, {2e-3, 69, 80, 4}, make_msa_source},
-        {"transformer", "masked language model: ours, bundled, or an ESM-2 folder", true, {1e-4, 320, 320, 120},
+        {"msa",
+         "profile and couplings of an alignment: ready, bundled, or searched for",
+         false,
+         {2e-3, 69, 80, 4},
+         make_msa_source},
+        {"transformer",
+         "masked language model: ours, bundled, or an ESM-2 folder",
+         true,
+         {1e-4, 320, 320, 120},
          encoder_maker("transformer")},
-        {"unirep", "UniRep's mLSTM of 1900 units (tape-data fetch unirep)", true, {3e-3, 1900, 1900, 0}, encoder_maker("unirep")},
+        {"unirep",
+         "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
+         true,
+         {3e-3, 1900, 1900, 0},
+         encoder_maker("unirep")},
         {"unirep-64", "UniRep of four layers of 64 units", true, {1e-4, 64, 64, 0}, encoder_maker("unirep-64")},
         {"unirep-256", "UniRep of four layers of 256 units", true, {4e-4, 256, 256, 0}, encoder_maker("unirep-256")}};
     return rows;
@@ -149,7 +166,8 @@ std::vector<ArmSpec> parse_arms(std::vector<std::string> const& features, bool b
         arms.push_back(std::move(arm));
     }
     if (arms.empty()) throw usage_error{"--features names no arm; known: " + names_text()};
-    if (ArmSpec const onehot = parse_arm("onehot"); baseline && !contains_arm(arms, onehot)) arms.insert(arms.begin(), onehot);
+    if (ArmSpec const onehot = parse_arm("onehot"); baseline && !contains_arm(arms, onehot))
+        arms.insert(arms.begin(), onehot);
     if (ArmSpec joined = union_of_plain(arms); hybrid && joined.sources.size() > 1 && !contains_arm(arms, joined))
         arms.push_back(std::move(joined));
     return arms;

@@ -38,16 +38,16 @@ struct AlignmentSettings {
     std::filesystem::path database;  ///< .tdb or FASTA; empty = the bundled starter database
     std::filesystem::path directory; ///< ready alignments by id (A3M, A2M, Stockholm); tried before the search
     int rounds = 2;                  ///< of the search
-    bool search = true;              ///< false: ready and bundled alignments only, other proteins get their sequence alone
+    bool search = true; ///< false: ready and bundled alignments only, other proteins get their sequence alone
 };
 
 /// All that a feature source may depend on beside its own name.
 struct SourceSettings {
     AlignmentSettings alignments;
-    std::filesystem::path cache;  ///< the database made from a FASTA file is kept here
+    std::filesystem::path cache; ///< the database made from a FASTA file is kept here
     std::string device = "auto";
-    int threads = 0;              ///< 0 = all
-    std::uint64_t seed = 0;       ///< draws the weights of unpretrained networks
+    int threads = 0;        ///< 0 = all
+    std::uint64_t seed = 0; ///< draws the weights of unpretrained networks
     bool quiet = true;
 };
 
@@ -70,12 +70,13 @@ std::vector<SourceRow> const& source_registry();
 /// FASTA of the bundled starter database.
 std::filesystem::path starter_database();
 
-/// Arms in the order of the report: `onehot` first when `baseline` is set and it was not named, then the arms as given, then,
-/// when `hybrid` is set, the union of all plain arms.
+/// Arms in the order of the report: `onehot` first when `baseline` is set and it was not named, then the arms as given,
+/// then, when `hybrid` is set, the union of all plain arms.
 ///
-/// A plain arm is a single source other than `onehot` and other than NAME@random; the union is added when there are two or
-/// more of them and it was not given already, in whatever order.
-/// @throws usage_error for an unknown name (with the closest one and the list), for weights given to a source that has none,
+/// A plain arm is a single source other than `onehot` and other than NAME@random; the union is added when there are two
+/// or more of them and it was not given already, in whatever order.
+/// @throws usage_error for an unknown name (with the closest one and the list), for weights given to a source that has
+/// none,
 ///         for an arm or a part of one given twice, and for an empty list.
 std::vector<ArmSpec> parse_arms(std::vector<std::string> const& features, bool baseline, bool hybrid);
 

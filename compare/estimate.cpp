@@ -9,8 +9,8 @@ namespace tape {
 
 namespace {
 
-/// Seconds a head takes on two cores for each training residue (residue and pair heads) or protein, measured with the quick
-/// preset (docs/results/quick.md).
+/// Seconds a head takes on two cores for each training residue (residue and pair heads) or protein, measured with the
+/// quick preset (docs/results/quick.md).
 double head_seconds_of(TaskData const& data) {
     double residues = 0, squares = 0;
     for (auto const& example : data.train) {
@@ -18,10 +18,14 @@ double head_seconds_of(TaskData const& data) {
         residues += length, squares += length * length;
     }
     switch (data.task.kind) {
-    case TaskKind::residue_class: return 1 + residues * 8e-5;
-    case TaskKind::residue_pair: return 1 + squares * 4e-6;
-    case TaskKind::protein_class: return 0.5 + 1e-3 * static_cast<double>(data.train.size());
-    case TaskKind::protein_value: break;
+    case TaskKind::residue_class:
+        return 1 + residues * 8e-5;
+    case TaskKind::residue_pair:
+        return 1 + squares * 4e-6;
+    case TaskKind::protein_class:
+        return 0.5 + 1e-3 * static_cast<double>(data.train.size());
+    case TaskKind::protein_value:
+        break;
     }
     return 0.5 + 2e-4 * static_cast<double>(data.train.size());
 }
@@ -108,20 +112,20 @@ std::string describe_estimate(Plan const& plan, Estimate const& estimate) {
     text += "\n\ntask                    train  valid   test\n";
     char line[256];
     for (auto const& data : plan.tasks) {
-        std::snprintf(line, sizeof line, "%-22s %6zu %6zu %6zu\n", data.task.name.c_str(), data.train.size(), data.valid.size(),
-                      data.test.size());
+        std::snprintf(line, sizeof line, "%-22s %6zu %6zu %6zu\n", data.task.name.c_str(), data.train.size(),
+                      data.valid.size(), data.test.size());
         text += line;
     }
     text += "\ntask                   source                 proteins   residues     time     disk\n";
     for (auto const& source : estimate.features) {
-        std::snprintf(line, sizeof line, "%-22s %-22s %8zu %10llu %8s %8s\n", source.task.c_str(), source.source.c_str(),
-                      source.proteins, static_cast<unsigned long long>(source.residues), human_seconds(source.seconds).c_str(),
-                      human_bytes(source.bytes).c_str());
+        std::snprintf(line, sizeof line, "%-22s %-22s %8zu %10llu %8s %8s\n", source.task.c_str(),
+                      source.source.c_str(), source.proteins, static_cast<unsigned long long>(source.residues),
+                      human_seconds(source.seconds).c_str(), human_bytes(source.bytes).c_str());
         text += line;
     }
-    text += "\n" + std::to_string(estimate.heads) + " heads to fit, " + human_seconds(estimate.head_seconds) + "; in all about " +
-            human_seconds(estimate.seconds()) + " on two cores and " + human_bytes(estimate.bytes()) +
-            " of cache, if nothing is cached yet. Nothing was computed or written.\n";
+    text += "\n" + std::to_string(estimate.heads) + " heads to fit, " + human_seconds(estimate.head_seconds) +
+            "; in all about " + human_seconds(estimate.seconds()) + " on two cores and " +
+            human_bytes(estimate.bytes()) + " of cache, if nothing is cached yet. Nothing was computed or written.\n";
     return text;
 }
 

@@ -8,6 +8,7 @@
 #include "data/cache.hpp"
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "features/msa_source.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -19,7 +20,8 @@ namespace tape {
 
 namespace {
 
-/// Raised whenever a head, its training or this file changes what a run predicts, so that stored runs are not taken for new.
+/// Raised whenever a head, its training or this file changes what a run predicts, so that stored runs are not taken for
+/// new.
 constexpr int head_version = 1;
 constexpr std::size_t showcase_count = 3;
 constexpr std::size_t embedded_variants = 1000;
@@ -79,8 +81,8 @@ class Grid {
     bool is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const;
     void prepare(TaskData const& data, Job const& job);
     StoredRun fit(TaskData const& data, Job const& job);
-    void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done, std::vector<Job> const& jobs,
-                          Result& result) const;
+    void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
+                          std::vector<Job> const& jobs, Result& result) const;
     void add_fluorescence_figures(TaskData const& data, Result& result);
     void say(std::string const& text) const;
 
@@ -125,7 +127,8 @@ std::vector<Grid::Job> Grid::jobs_of(TaskData const& data) {
 }
 
 bool Grid::is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const {
-    return stored.run.predictions.size() == data.test.size() && (!job.keep_maps || stored.maps.size() == data.test.size());
+    return stored.run.predictions.size() == data.test.size() &&
+           (!job.keep_maps || stored.maps.size() == data.test.size());
 }
 
 void Grid::prepare(TaskData const& data, Job const& job) {
@@ -161,7 +164,11 @@ StoredRun Grid::fit(TaskData const& data, Job const& job) {
 }
 
 TaskResult Grid::run_task(TaskData const& data, Result& result) {
-    TaskResult task{.task = data.task, .train_available = data.train_available, .examples = {}, .runs = {}, .evidence = {},
+    TaskResult task{.task = data.task,
+                    .train_available = data.train_available,
+                    .examples = {},
+                    .runs = {},
+                    .evidence = {},
                     .notes = data.notes};
     for (auto const& example : data.test)
         task.examples.push_back(test_example(example, data.task.kind, plan_.options.contact_atom));
@@ -191,22 +198,24 @@ TaskResult Grid::run_task(TaskData const& data, Result& result) {
     return task;
 }
 
-/// Shows the test proteins whose alignments are of median depth (of median length where no arm has alignments): neither the
-/// luckiest nor the poorest.
+/// Shows the test proteins whose alignments are of median depth (of median length where no arm has alignments): neither
+/// the luckiest nor the poorest.
 std::vector<std::size_t> showcase(TaskData const& data, EvidenceRow const* evidence) {
     std::vector<std::size_t> order(data.test.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     auto const measure = [&](std::size_t index) {
-        return evidence != nullptr ? evidence->depth[index] : static_cast<float>(data.test[index].protein.residues.size());
+        return evidence != nullptr ? evidence->depth[index]
+                                   : static_cast<float>(data.test[index].protein.residues.size());
     };
     std::ranges::stable_sort(order, {}, measure);
     std::size_t const count = std::min(showcase_count, order.size());
     std::size_t const first = (order.size() - count) / 2;
-    return {order.begin() + static_cast<std::ptrdiff_t>(first), order.begin() + static_cast<std::ptrdiff_t>(first + count)};
+    return {order.begin() + static_cast<std::ptrdiff_t>(first),
+            order.begin() + static_cast<std::ptrdiff_t>(first + count)};
 }
 
-void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done, std::vector<Job> const& jobs,
-                            Result& result) const {
+void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
+                            std::vector<Job> const& jobs, Result& result) const {
     EvidenceRow const* evidence = nullptr;
     for (auto const& job : jobs)
         if (evidence == nullptr && !done.at(job.key).evidence.depth.empty()) evidence = &done.at(job.key).evidence;
@@ -214,7 +223,9 @@ void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRu
         for (auto const& job : jobs) {
             if (!job.keep_maps) continue;
             auto const& map = done.at(job.key).maps.at(index);
-            ContactMap shown{.id = data.test[index].protein.id, .arm = job.arm->name, .length = static_cast<int>(map.rows()),
+            ContactMap shown{.id = data.test[index].protein.id,
+                             .arm = job.arm->name,
+                             .length = static_cast<int>(map.rows()),
                              .probability = {map.data(), map.data() + map.size()}};
             for (auto& probability : shown.probability) probability = stored_probability(probability);
             result.contact_maps.push_back(std::move(shown));
@@ -224,7 +235,8 @@ void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRu
 void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     say("  figures");
     std::vector<Example> sample;
-    for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE")) sample.push_back(data.test[index]);
+    for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE"))
+        sample.push_back(data.test[index]);
     auto const seed = plan_.seeds.front();
     std::set<std::string> shown;
     for (auto const& arm : plan_.arms)
@@ -238,7 +250,11 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     std::vector<Example> variants;
     for (auto const& split : {data.task.train, data.task.valid, data.task.test})
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
-    result.positions.push_back(position_statistics(read_msa(bundled_gfp_alignment()), variants, alignment_rows_shown));
+    // The bundled alignment, whatever the arms read: the figure is about the protein family.
+    MsaSource family{{.library = bundled_alignments(), .threads = plan_.options.threads}};
+    Msa const alignment = family.alignment(variants.front().protein);
+    if (alignment.depth() > 1)
+        result.positions.push_back(position_statistics(alignment, variants, alignment_rows_shown));
 }
 
 Result Grid::run() {
@@ -279,9 +295,13 @@ Plan make_plan(ExperimentOptions options) {
     if (options.cache.empty()) options.cache = cache_directory();
     if (!options.seeds) options.seeds = preset.seeds;
     options.alignments.rounds = options.rounds.value_or(preset.search_rounds);
-    if (*options.seeds < 1) throw usage_error{"--seeds is " + std::to_string(*options.seeds) + "; at least one is needed"};
+    if (*options.seeds < 1)
+        throw usage_error{"--seeds is " + std::to_string(*options.seeds) + "; at least one is needed"};
 
-    Plan plan{.options = options, .arms = parse_arms(options.features, options.baseline, options.hybrid), .seeds = {}, .tasks = {}};
+    Plan plan{.options = options,
+              .arms = parse_arms(options.features, options.baseline, options.hybrid),
+              .seeds = {},
+              .tasks = {}};
     for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
     for (auto const& task : parse_tasks(options.tasks)) {
         auto const found = preset.limits.find(task.name);

@@ -54,12 +54,12 @@ struct Plan {
 /// @throws usage_error for unknown names or limits of zero, data_error for damaged data.
 Plan make_plan(ExperimentOptions options);
 
-/// Whether seeds give different answers. Heads of proteins are exact solutions: without a network drawn by seed, one fit
-/// stands for every seed.
+/// Whether seeds give different answers. Heads of proteins are exact solutions: without a network drawn by seed, one
+/// fit stands for every seed.
 bool depends_on_seed(TaskKind kind, ArmSpec const& arm);
 
-/// Runs the grid. For each task: features of every source (from the cache where they are known), then one head per arm and
-/// seed. A finished run is stored under cache/runs at once, so that a killed grid continues where it stopped.
+/// Runs the grid. For each task: features of every source (from the cache where they are known), then one head per arm
+/// and seed. A finished run is stored under cache/runs at once, so that a killed grid continues where it stopped.
 ///
 /// Where seeds make no difference (depends_on_seed) the same run is recorded under each.
 ///

@@ -7,8 +7,8 @@
 
 namespace tape {
 
-/// L x L labels of an example: 1 contact, 0 none, -1 where a residue is unresolved. Every separation is labelled; which ones
-/// count is the business of the head and of the metrics. O(L^2).
+/// L x L labels of an example: 1 contact, 0 none, -1 where a residue is unresolved. Every separation is labelled; which
+/// ones count is the business of the head and of the metrics. O(L^2).
 std::vector<std::int8_t> contact_labels(Example const& example, ContactAtom atom);
 
 /// Contacts i < j, j - i >= minimum_separation, in row order.

@@ -26,10 +26,10 @@ std::string wild_type_of(std::span<Example const> variants) {
     std::vector<std::array<int, 128>> counts(variants.front().protein.residues.size());
     for (auto& column : counts) column.fill(0);
     for (auto const& variant : variants)
-        for (std::size_t i = 0; i < counts.size(); ++i) ++counts[i][static_cast<unsigned char>(variant.protein.residues[i]) & 127];
+        for (std::size_t i = 0; i < counts.size(); ++i)
+            ++counts[i][static_cast<unsigned char>(variant.protein.residues[i]) & 127];
     std::string residues;
-    for (auto const& column : counts)
-        residues += static_cast<char>(std::ranges::max_element(column) - column.begin());
+    for (auto const& column : counts) residues += static_cast<char>(std::ranges::max_element(column) - column.begin());
     return residues;
 }
 
@@ -39,7 +39,8 @@ int best_shift(std::string const& wild_type, std::string const& query) {
     int best = 0, most = -1;
     for (int shift = -length + 1; shift < columns; ++shift) {
         int identities = 0;
-        for (int i = std::max(0, -shift); i < length && i + shift < columns; ++i) identities += wild_type[i] == query[i + shift];
+        for (int i = std::max(0, -shift); i < length && i + shift < columns; ++i)
+            identities += wild_type[i] == query[i + shift];
         if (identities > most) most = identities, best = shift;
     }
     return best;
@@ -56,7 +57,8 @@ std::string row_text(std::vector<Residue> const& columns, int shift, std::size_t
 }
 
 /// Mean value of the variants that differ from the wild type at each position; NaN where none does.
-std::vector<double> mean_where_mutated(std::string const& wild_type, std::span<Example const> variants, bool only_single) {
+std::vector<double> mean_where_mutated(std::string const& wild_type, std::span<Example const> variants,
+                                       bool only_single) {
     std::vector<double> sum(wild_type.size()), count(wild_type.size());
     for (auto const& variant : variants) {
         std::vector<std::size_t> mutated;
@@ -79,13 +81,16 @@ double spearman_where_known(std::vector<double> const& x, std::vector<double> co
 
 } // namespace
 
-PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows) {
-    if (variants.empty() || alignment.rows.empty()) throw data_error{"position statistics need an alignment and variants"};
+PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants,
+                                       std::size_t shown_rows) {
+    if (variants.empty() || alignment.rows.empty())
+        throw data_error{"position statistics need an alignment and variants"};
     std::size_t const length = variants.front().protein.residues.size();
     for (auto const& variant : variants)
         if (variant.protein.residues.size() != length)
-            throw data_error{"variant '" + variant.protein.id + "' has " + counted(variant.protein.residues.size(), "residue") +
-                             ", the first one '" + variants.front().protein.id + "' has " + std::to_string(length)};
+            throw data_error{"variant '" + variant.protein.id + "' has " +
+                             counted(variant.protein.residues.size(), "residue") + ", the first one '" +
+                             variants.front().protein.id + "' has " + std::to_string(length)};
     PositionStatistics result;
     result.alignment = alignment.source;
     result.wild_type = wild_type_of(variants);
@@ -111,12 +116,17 @@ PositionStatistics position_statistics(Msa const& alignment, std::span<Example c
     return result;
 }
 
-EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants, FeatureMatrix const& pooled,
-                                 int threads) {
+EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants,
+                                 FeatureMatrix const& pooled, int threads) {
     auto const map = tsne({pooled.data(), static_cast<std::size_t>(pooled.size())}, variants.size(),
                           static_cast<std::size_t>(pooled.cols()), {.threads = threads});
-    EmbeddingSample sample{.source = source, .ids = {}, .values = {}, .mutations = {}, .points = map.points,
-                           .perplexity = map.perplexity, .kl_divergence = map.kl_divergence};
+    EmbeddingSample sample{.source = source,
+                           .ids = {},
+                           .values = {},
+                           .mutations = {},
+                           .points = map.points,
+                           .perplexity = map.perplexity,
+                           .kl_divergence = map.kl_divergence};
     for (auto const& variant : variants) {
         sample.ids.push_back(variant.protein.id);
         sample.values.push_back(variant.value);

@@ -15,17 +15,17 @@ namespace tape {
 /// Alignment columns of a protein against the measured values of its variants.
 ///
 /// @param alignment  query-anchored; the query may differ from the wild type by a shift and by substitutions
-/// @param variants   proteins of one length with a value each; the wild type is the one with attribute num_mutations = 0,
+/// @param variants   proteins of one length with a value each; the wild type is the one with attribute num_mutations =
+/// 0,
 ///                   else the most common residue at each position
-/// Entropy is that of Henikoff-weighted column frequencies, in nats, NaN at positions without a column. A position's mean
-/// is over the variants whose residue differs from the wild type's there. `shown_rows` rows are taken evenly over the
-/// alignment, the query first.
-/// O(variants x L).
+/// Entropy is that of Henikoff-weighted column frequencies, in nats, NaN at positions without a column. A position's
+/// mean is over the variants whose residue differs from the wild type's there. `shown_rows` rows are taken evenly over
+/// the alignment, the query first. O(variants x L).
 PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows);
 
 /// t-SNE of pooled features of variants.
 /// @param pooled  N x D, parallel to `variants`
-EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants, FeatureMatrix const& pooled,
-                                 int threads);
+EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants,
+                                 FeatureMatrix const& pooled, int threads);
 
 } // namespace tape

@@ -20,7 +20,8 @@ std::vector<ResidueExample> residue_examples(std::vector<Example> const& example
     return result;
 }
 
-std::vector<PairExample> pair_examples(std::vector<Example> const& examples, JoinedFeatures const& features, ContactAtom atom) {
+std::vector<PairExample> pair_examples(std::vector<Example> const& examples, JoinedFeatures const& features,
+                                       ContactAtom atom) {
     std::vector<PairExample> result;
     for (auto const& example : examples) {
         PairExample pair{.rows = [&example, &features] { return features.rows(example.protein); },
@@ -41,8 +42,8 @@ void take_fit(Run& run, HeadFit const& fit) {
 
 StoredRun fit_residues(TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
     auto const fit = fit_residue_head(residue_examples(data.train, features), residue_examples(data.valid, features),
-                                      residue_examples(data.test, features), features.residue_width(), data.task.class_count,
-                                      options);
+                                      residue_examples(data.test, features), features.residue_width(),
+                                      data.task.class_count, options);
     StoredRun stored;
     take_fit(stored.run, fit);
     for (auto const& probabilities : fit.probabilities) {
@@ -60,15 +61,18 @@ StoredRun fit_residues(TaskData const& data, JoinedFeatures const& features, Hea
 StoredRun fit_pairs(TaskData const& data, JoinedFeatures const& features, ContactAtom atom, HeadOptions const& options,
                     bool keep_maps) {
     auto fit = fit_pair_head(pair_examples(data.train, features, atom), pair_examples(data.valid, features, atom),
-                             pair_examples(data.test, features, atom), features.residue_width(), features.pair_width(), options);
+                             pair_examples(data.test, features, atom), features.residue_width(), features.pair_width(),
+                             options);
     StoredRun stored;
     take_fit(stored.run, fit);
-    for (auto const& probabilities : fit.probabilities) stored.run.predictions.push_back({.pairs = top_pairs(probabilities)});
+    for (auto const& probabilities : fit.probabilities)
+        stored.run.predictions.push_back({.pairs = top_pairs(probabilities)});
     if (keep_maps) stored.maps = std::move(fit.probabilities);
     return stored;
 }
 
-/// Labels that occur in training, ascending: the classes of the head. Classes without a training protein cannot be learnt.
+/// Labels that occur in training, ascending: the classes of the head. Classes without a training protein cannot be
+/// learnt.
 std::vector<int> trained_classes(std::vector<Example> const& train) {
     std::set<int> classes;
     for (auto const& example : train) classes.insert(example.class_label);
@@ -77,8 +81,9 @@ std::vector<int> trained_classes(std::vector<Example> const& train) {
 
 std::vector<Example> with_trained_class(std::vector<Example> const& examples, std::vector<int> const& classes) {
     std::vector<Example> kept;
-    std::ranges::copy_if(examples, std::back_inserter(kept),
-                         [&](Example const& example) { return std::ranges::binary_search(classes, example.class_label); });
+    std::ranges::copy_if(examples, std::back_inserter(kept), [&](Example const& example) {
+        return std::ranges::binary_search(classes, example.class_label);
+    });
     return kept;
 }
 
@@ -92,9 +97,9 @@ std::vector<int> head_labels(std::vector<Example> const& examples, std::vector<i
 StoredRun fit_classes(TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
     auto const classes = trained_classes(data.train);
     auto const valid = with_trained_class(data.valid, classes);
-    auto const fit =
-        fit_class_head(features.pooled(data.train), head_labels(data.train, classes), features.pooled(valid),
-                       head_labels(valid, classes), features.pooled(data.test), static_cast<int>(classes.size()), options);
+    auto const fit = fit_class_head(features.pooled(data.train), head_labels(data.train, classes),
+                                    features.pooled(valid), head_labels(valid, classes), features.pooled(data.test),
+                                    static_cast<int>(classes.size()), options);
     StoredRun stored;
     take_fit(stored.run, fit);
     for (Eigen::Index row = 0; row < fit.probabilities.rows(); ++row) {
@@ -131,16 +136,21 @@ StoredRun fit_values(TaskData const& data, JoinedFeatures const& features, HeadO
 
 FeatureRequest request_of(TaskKind kind, JoinedFeatures const& features) {
     bool const residues = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
-    return {.rows = residues, .pooled = !residues, .pairs = kind == TaskKind::residue_pair && features.pair_width() > 0};
+    return {
+        .rows = residues, .pooled = !residues, .pairs = kind == TaskKind::residue_pair && features.pair_width() > 0};
 }
 
 StoredRun fit_head(TaskData const& data, JoinedFeatures const& features, ContactAtom atom, HeadOptions const& options,
                    bool keep_maps) {
     switch (data.task.kind) {
-    case TaskKind::residue_class: return fit_residues(data, features, options);
-    case TaskKind::residue_pair: return fit_pairs(data, features, atom, options, keep_maps);
-    case TaskKind::protein_class: return fit_classes(data, features, options);
-    case TaskKind::protein_value: break;
+    case TaskKind::residue_class:
+        return fit_residues(data, features, options);
+    case TaskKind::residue_pair:
+        return fit_pairs(data, features, atom, options, keep_maps);
+    case TaskKind::protein_class:
+        return fit_classes(data, features, options);
+    case TaskKind::protein_value:
+        break;
     }
     return fit_values(data, features, options);
 }

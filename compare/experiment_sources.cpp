@@ -5,7 +5,8 @@
 
 namespace tape {
 
-SourcePool::SourcePool(std::span<ArmSpec const> arms, std::span<std::uint64_t const> seeds, SourceSettings const& settings) {
+SourcePool::SourcePool(std::span<ArmSpec const> arms, std::span<std::uint64_t const> seeds,
+                       SourceSettings const& settings) {
     for (auto const& arm : arms)
         for (auto const& spec : arm.sources)
             for (auto const seed : seeds) {
@@ -18,7 +19,9 @@ SourcePool::SourcePool(std::span<ArmSpec const> arms, std::span<std::uint64_t co
             }
 }
 
-CachedSource& SourcePool::source(SourceSpec const& spec, std::uint64_t seed) { return *sources_.at(instance_name(spec, seed)); }
+CachedSource& SourcePool::source(SourceSpec const& spec, std::uint64_t seed) {
+    return *sources_.at(instance_name(spec, seed));
+}
 
 std::vector<CachedSource*> SourcePool::sources(ArmSpec const& arm, std::uint64_t seed) {
     std::vector<CachedSource*> result;
@@ -31,15 +34,18 @@ void SourcePool::prepare(std::span<Protein const> dataset) {
 }
 
 int JoinedFeatures::residue_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0, [](int sum, auto* source) { return sum + source->residue_width(); });
+    return std::accumulate(sources_.begin(), sources_.end(), 0,
+                           [](int sum, auto* source) { return sum + source->residue_width(); });
 }
 
 int JoinedFeatures::pooled_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0, [](int sum, auto* source) { return sum + source->pooled_width(); });
+    return std::accumulate(sources_.begin(), sources_.end(), 0,
+                           [](int sum, auto* source) { return sum + source->pooled_width(); });
 }
 
 int JoinedFeatures::pair_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0, [](int sum, auto* source) { return sum + source->pair_width(); });
+    return std::accumulate(sources_.begin(), sources_.end(), 0,
+                           [](int sum, auto* source) { return sum + source->pair_width(); });
 }
 
 FeatureMatrix JoinedFeatures::rows(Protein const& protein) const {
@@ -79,7 +85,8 @@ FeatureMatrix JoinedFeatures::pooled(std::span<Example const> examples) const {
         for (auto* source : sources_) {
             auto const part = source->pooled(examples[row].protein);
             auto const width = static_cast<Eigen::Index>(part.size());
-            joined.row(static_cast<Eigen::Index>(row)).segment(column, width) = Eigen::Map<Eigen::RowVectorXf const>(part.data(), width);
+            joined.row(static_cast<Eigen::Index>(row)).segment(column, width) =
+                Eigen::Map<Eigen::RowVectorXf const>(part.data(), width);
             column += width;
         }
     }

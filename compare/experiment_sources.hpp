@@ -29,8 +29,8 @@ class SourcePool {
     std::map<std::string, std::unique_ptr<CachedSource>> sources_;
 };
 
-/// Several sources side by side: what a head of an arm reads. Values come from the cache, one protein at a time; `prefetch`
-/// should have been called on every source.
+/// Several sources side by side: what a head of an arm reads. Values come from the cache, one protein at a time;
+/// `prefetch` should have been called on every source.
 class JoinedFeatures {
   public:
     explicit JoinedFeatures(std::vector<CachedSource*> sources) : sources_{std::move(sources)} {}
@@ -38,8 +38,8 @@ class JoinedFeatures {
     [[nodiscard]] int residue_width() const;
     [[nodiscard]] int pooled_width() const;
     [[nodiscard]] int pair_width() const;
-    [[nodiscard]] FeatureMatrix rows(Protein const& protein) const;        ///< L x residue_width
-    [[nodiscard]] std::vector<float> pairs(Protein const& protein) const;  ///< L x L x pair_width
+    [[nodiscard]] FeatureMatrix rows(Protein const& protein) const;              ///< L x residue_width
+    [[nodiscard]] std::vector<float> pairs(Protein const& protein) const;        ///< L x L x pair_width
     [[nodiscard]] FeatureMatrix pooled(std::span<Example const> examples) const; ///< N x pooled_width
     /// Depth and provenance as told by the first source that has any, with the values of `request`; empty if none has.
     [[nodiscard]] EvidenceRow evidence(std::span<Example const> examples, FeatureRequest request) const;

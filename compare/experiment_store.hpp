@@ -12,9 +12,9 @@ namespace tape {
 
 /// A finished run as it is kept on disk: all that a killed grid needs to go on without it.
 struct StoredRun {
-    Run run;                             ///< arm and seed are those of the caller that stored it
-    EvidenceRow evidence;                ///< empty for arms without alignments
-    std::vector<FeatureMatrix> maps;     ///< residue_pair, first seed only: probabilities of each test protein, L x L
+    Run run;                         ///< arm and seed are those of the caller that stored it
+    EvidenceRow evidence;            ///< empty for arms without alignments
+    std::vector<FeatureMatrix> maps; ///< residue_pair, first seed only: probabilities of each test protein, L x L
 };
 
 /// Finished runs under a directory, one file a key (CBOR; floats and doubles exact). Files appear whole or not at all.

@@ -14,9 +14,9 @@ namespace tape {
 namespace {
 
 std::map<std::string, std::string> const& task_short_names() {
-    static std::map<std::string, std::string> const names{{"ss", "secondary_structure"},      {"ss3", "secondary_structure"},
-                                                          {"ss8", "secondary_structure_q8"}, {"contacts", "contact"},
-                                                          {"homology", "remote_homology"},   {"gfp", "fluorescence"}};
+    static std::map<std::string, std::string> const names{
+        {"ss", "secondary_structure"}, {"ss3", "secondary_structure"},  {"ss8", "secondary_structure_q8"},
+        {"contacts", "contact"},       {"homology", "remote_homology"}, {"gfp", "fluorescence"}};
     return names;
 }
 
@@ -34,7 +34,8 @@ std::vector<std::size_t> ranked_by_hash(std::span<Example const> examples, std::
     for (auto const& example : examples) hashes.push_back(content_hash(salt + '\n' + example.protein.id));
     std::vector<std::size_t> order(examples.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return std::tie(hashes[a], a) < std::tie(hashes[b], b); });
+    std::ranges::sort(order,
+                      [&](std::size_t a, std::size_t b) { return std::tie(hashes[a], a) < std::tie(hashes[b], b); });
     return order;
 }
 
@@ -112,9 +113,9 @@ std::string subset_hash(std::vector<Dataset const*> const& sets, TaskData const&
 } // namespace
 
 std::vector<Preset> const& presets() {
-    // Quick answers on two shared cores in under five minutes, search and embedding included; see docs/results/quick.md for
-    // where the time goes. Sizes were set from the measured speed of the parts: search of the starter database, about
-    // 0.4 CPU seconds a query; embedding, about 10,000 residues a second.
+    // Quick answers on two shared cores in under five minutes, search and embedding included; see docs/results/quick.md
+    // for where the time goes. Sizes were set from the measured speed of the parts: search of the starter database,
+    // about 0.4 CPU seconds a query; embedding, about 10,000 residues a second.
     static std::vector<Preset> const all{
         {.name = "quick",
          .summary = "parts of every task that two cores answer in under five minutes",
@@ -144,7 +145,8 @@ std::vector<Task> parse_tasks(std::vector<std::string> const& names) {
     for (auto const& word : names) {
         auto const alias = task_short_names().find(word);
         std::string const name = alias == task_short_names().end() ? word : alias->second;
-        bool const known = name == "all" || std::ranges::any_of(bundled_tasks(), [&](Task const& t) { return t.name == name; });
+        bool const known =
+            name == "all" || std::ranges::any_of(bundled_tasks(), [&](Task const& t) { return t.name == name; });
         if (!known) {
             std::string list;
             for (auto const& task : bundled_tasks()) list += ", " + task.name;
@@ -167,17 +169,25 @@ std::vector<std::size_t> chosen_by_hash(std::span<Example const> examples, std::
 }
 
 TaskData load_task(Task const& task, TaskLimits const& limits, std::uint64_t seed) {
-    Dataset train = load_split(task, task.train), valid = load_split(task, task.valid), test = load_split(task, task.test);
+    Dataset train = load_split(task, task.train), valid = load_split(task, task.valid),
+            test = load_split(task, task.test);
     std::size_t const totals[3]{train.examples.size(), valid.examples.size(), test.examples.size()};
-    TaskData data{.task = task, .train = std::move(train.examples), .valid = std::move(valid.examples),
-                  .test = std::move(test.examples), .train_available = totals[0], .hash = {}, .notes = {}};
+    TaskData data{.task = task,
+                  .train = std::move(train.examples),
+                  .valid = std::move(valid.examples),
+                  .test = std::move(test.examples),
+                  .train_available = totals[0],
+                  .hash = {},
+                  .notes = {}};
 
     if (task.kind == TaskKind::protein_class && limits.classes != 0) {
         auto const classes = frequent_classes(data.test, limits.classes);
         for (auto* part : {&data.train, &data.valid, &data.test}) keep_classes(*part, classes);
-        data.notes.push_back("sub-problem: only the " + std::to_string(classes.size()) +
-                             " classes with the most test proteins, in all three splits; its accuracy is not comparable with "
-                             "the full task of " + std::to_string(task.class_count) + " classes");
+        data.notes.push_back(
+            "sub-problem: only the " + std::to_string(classes.size()) +
+            " classes with the most test proteins, in all three splits; its accuracy is not comparable with "
+            "the full task of " +
+            std::to_string(task.class_count) + " classes");
     }
     if (limits.max_length != 0) {
         drop_long(data.train, limits.max_length);
@@ -199,7 +209,9 @@ TaskData load_task(Task const& task, TaskLimits const& limits, std::uint64_t see
                                               of_total(data.valid.size(), totals[1]) + ", test " +
                                               of_total(data.test.size(), totals[2]) + " (split '" + task.test + "')");
     if (std::size_t const seen = mark_seen_sequences(data.train, data.test); seen != 0)
-        data.notes.push_back(std::to_string(seen) + " test sequences also stand in the training part used here; they are kept and marked in_train");
+        data.notes.push_back(
+            std::to_string(seen) +
+            " test sequences also stand in the training part used here; they are kept and marked in_train");
     data.hash = subset_hash({&train, &valid, &test}, data);
     return data;
 }

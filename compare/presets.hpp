@@ -21,8 +21,8 @@ struct TaskLimits {
 };
 
 struct Preset {
-    std::string name;    ///< "quick", "full"
-    std::string summary; ///< one line for --help
+    std::string name;                         ///< "quick", "full"
+    std::string summary;                      ///< one line for --help
     std::map<std::string, TaskLimits> limits; ///< by task; a task without an entry is unlimited
     int seeds = 3;
     int search_rounds = 3;
@@ -40,8 +40,8 @@ struct TaskData {
     Task task;
     std::vector<Example> train, valid, test;
     std::size_t train_available = 0; ///< proteins of the whole training split
-    std::string hash;               ///< of the three files and of the chosen ids
-    std::vector<std::string> notes; ///< what was left out and how it was chosen
+    std::string hash;                ///< of the three files and of the chosen ids
+    std::vector<std::string> notes;  ///< what was left out and how it was chosen
 };
 
 /// Indices of the `limit` examples that come first by a hash of salt and id, ascending.
@@ -49,8 +49,9 @@ std::vector<std::size_t> chosen_by_hash(std::span<Example const> examples, std::
 
 /// Loads the three splits and draws the subset.
 ///
-/// Examples are ranked by a hash of seed and id, so that the subset of a larger limit contains that of a smaller one and
-/// does not depend on the order of the file. Validation and test are ranked without the seed: they stay the same for every
+/// Examples are ranked by a hash of seed and id, so that the subset of a larger limit contains that of a smaller one
+/// and does not depend on the order of the file. Validation and test are ranked without the seed: they stay the same
+/// for every
 /// `--seed`. Chosen examples keep the order of the file. Test examples whose sequence also stands in the training part
 /// carry the attribute "in_train" = "1".
 /// @throws data_error if nothing is left of a split.

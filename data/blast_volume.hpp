@@ -9,14 +9,15 @@
 
 namespace tape {
 
-/// Reader of BLAST protein databases, format version 4 (`makeblastdb -blastdb_version 4`, `formatdb`): NAME.pin (offsets),
-/// NAME.psq (residues, one NCBIstdaa byte each), NAME.phr (headers, ASN.1 Blast-def-line-set in BER). A NAME.pal alias file
-/// lists further volumes in its DBLIST line. Layout as in M. Farrar's "BLAST database format v4" note, checked against
-/// `blastdbcmd`.
+/// Reader of BLAST protein databases, format version 4 (`makeblastdb -blastdb_version 4`, `formatdb`): NAME.pin
+/// (offsets), NAME.psq (residues, one NCBIstdaa byte each), NAME.phr (headers, ASN.1 Blast-def-line-set in BER). A
+/// NAME.pal alias file lists further volumes in its DBLIST line. Layout as in M. Farrar's "BLAST database format v4"
+/// note, checked against `blastdbcmd`.
 ///
-/// Calls `visit` for every sequence in database order. Id and description are what `blastdbcmd -outfmt "%a %t"` gives (the
-/// first of merged identical entries); in a database built without parsed identifiers, where that is only an ordinal number,
-/// they are the first word and the rest of the original header. Letters B, Z, X, U, O and J stay, a last `*` is dropped, and
+/// Calls `visit` for every sequence in database order. Id and description are what `blastdbcmd -outfmt "%a %t"` gives
+/// (the first of merged identical entries); in a database built without parsed identifiers, where that is only an
+/// ordinal number, they are the first word and the rest of the original header. Letters B, Z, X, U, O and J stay, a
+/// last `*` is dropped, and
 /// `*` elsewhere becomes X.
 /// Memory: the files are mapped, nothing else grows. O(residues) time.
 ///

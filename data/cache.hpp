@@ -4,7 +4,8 @@
 
 namespace tape {
 
-/// Where fetched data and cached features live: $TAPE_CACHE, else $XDG_CACHE_HOME/tape, else ~/.cache/tape. Not created.
+/// Where fetched data and cached features live: $TAPE_CACHE, else $XDG_CACHE_HOME/tape, else ~/.cache/tape. Not
+/// created.
 /// @throws error if none of the three variables is set.
 std::filesystem::path cache_directory();
 

@@ -24,8 +24,8 @@ enum class TaskKind {
 
 /// A task of the benchmark and its splits.
 struct Task {
-    std::string name;                     ///< "secondary_structure", ...
-    std::string title;                    ///< "Secondary structure (Q3)"
+    std::string name;  ///< "secondary_structure", ...
+    std::string title; ///< "Secondary structure (Q3)"
     TaskKind kind{};
     std::vector<std::string> class_names; ///< residue_class: label letters in label order; protein_class: may be empty
     int class_count = 0;                  ///< residue_class, protein_class
@@ -36,12 +36,12 @@ struct Task {
 /// One labelled protein. Only the fields of its task's kind are filled.
 struct Example {
     Protein protein;
-    std::vector<std::int16_t> residue_labels; ///< residue_class: L class indices; -1 where unlabelled
-    std::vector<std::uint8_t> valid_mask;     ///< residue_class, residue_pair: L flags, 1 = resolved
-    std::vector<std::array<float, 3>> ca;     ///< residue_pair: L C-alpha positions, angstrom
-    std::vector<std::array<float, 3>> cb;     ///< residue_pair: L C-beta positions where known, else empty
-    int class_label = -1;                     ///< protein_class
-    double value = 0;                         ///< protein_value
+    std::vector<std::int16_t> residue_labels;      ///< residue_class: L class indices; -1 where unlabelled
+    std::vector<std::uint8_t> valid_mask;          ///< residue_class, residue_pair: L flags, 1 = resolved
+    std::vector<std::array<float, 3>> ca;          ///< residue_pair: L C-alpha positions, angstrom
+    std::vector<std::array<float, 3>> cb;          ///< residue_pair: L C-beta positions where known, else empty
+    int class_label = -1;                          ///< protein_class
+    double value = 0;                              ///< protein_value
     std::map<std::string, std::string> attributes; ///< further columns: num_mutations, topology, parent, ...
 };
 
@@ -52,8 +52,8 @@ struct Dataset {
     std::vector<Example> examples;
 };
 
-/// The bundled tasks, in the order of the report: secondary_structure, secondary_structure_q8, contact, remote_homology,
-/// fluorescence, stability.
+/// The bundled tasks, in the order of the report: secondary_structure, secondary_structure_q8, contact,
+/// remote_homology, fluorescence, stability.
 std::vector<Task> const& bundled_tasks();
 
 /// @throws usage_error naming the closest task if there is none of that name.
@@ -78,23 +78,23 @@ struct DatasetOptions {
 /// count, an unknown letter, a duplicate id, a missing or misnamed column, a NaN label and a truncated file each raise
 /// data_error with file:line, record and value.
 ///
-/// secondary_structure_q8 has one training file: every tenth protein of it (from the tenth on) is the split "valid", the rest
-/// is "train", and proteins that stand in CB513 are left out of both. Its test split is the part of CB513 that has 8-state
-/// labels.
+/// secondary_structure_q8 has one training file: every tenth protein of it (from the tenth on) is the split "valid",
+/// the rest is "train", and proteins that stand in CB513 are left out of both. Its test split is the part of CB513 that
+/// has 8-state labels.
 /// @throws usage_error naming the splits there are if there is none of that name.
 Dataset load_split(Task const& task, std::string const& split);
 
 /// The same from any file in the bundled CSV or JSONL layout (told apart by content; "-" is stdin):
-///   residue_class  id, primary, ss3 (H E C or 0 1 2) with valid_mask, or ss8 (GHIBESTC or 0-7) with or without; `-` is unlabelled
-///   residue_pair   JSONL: id, primary, tertiary_ca (L x 3, angstrom), valid_mask, tertiary_cb where known
+///   residue_class  id, primary, ss3 (H E C or 0 1 2) with valid_mask, or ss8 (GHIBESTC or 0-7) with or without; `-` is
+///   unlabelled residue_pair   JSONL: id, primary, tertiary_ca (L x 3, angstrom), valid_mask, tertiary_cb where known
 ///   protein_class  id, primary, fold_label
 ///   protein_value  id, primary, log_fluorescence or stability_score
 /// Columns beyond these become attributes.
 Dataset read_dataset(Task const& task, std::string const& split, std::filesystem::path const& file,
                      DatasetOptions const& options = {});
 
-/// Writes that layout: one CSV, or JSONL for residue_pair and wherever the name says .jsonl. Reading it back gives the same
-/// examples (floats are written with the digits that restore them).
+/// Writes that layout: one CSV, or JSONL for residue_pair and wherever the name says .jsonl. Reading it back gives the
+/// same examples (floats are written with the digits that restore them).
 void write_dataset(std::ostream& out, Dataset const& dataset, bool as_jsonl);
 
 /// Name of the column or field that holds a task's labels: "ss3", "ss8", "tertiary_ca", "fold_label", ...

@@ -12,8 +12,8 @@
 
 namespace tape {
 
-/// Collects the fields of one record under their column names and checks them against its task: every reader (CSV, JSONL,
-/// LMDB, TFRecord) goes through here, so every format is equally strict.
+/// Collects the fields of one record under their column names and checks them against its task: every reader (CSV,
+/// JSONL, LMDB, TFRecord) goes through here, so every format is equally strict.
 class ExampleBuilder {
   public:
     /// `where` opens every message: "file:line" or "file, record 3".
@@ -21,11 +21,12 @@ class ExampleBuilder {
 
     /// A field given as text: labels and masks are one character a residue.
     void text(std::string_view column, std::string_view value);
-    /// A field given as numbers: a label, a value, labels, a mask, or coordinates (3 a residue, angstrom, NaN if unknown).
+    /// A field given as numbers: a label, a value, labels, a mask, or coordinates (3 a residue, angstrom, NaN if
+    /// unknown).
     void numbers(std::string_view column, std::span<double const> values);
 
-    /// The example. @throws data_error with where, record and value on a missing field, a wrong length, an unknown letter,
-    /// a label out of range, or a value or resolved coordinate that is not finite.
+    /// The example. @throws data_error with where, record and value on a missing field, a wrong length, an unknown
+    /// letter, a label out of range, or a value or resolved coordinate that is not finite.
     Example finish();
 
   private:

@@ -18,9 +18,10 @@ struct FastaOptions {
     std::function<void(std::string const& message)> skip_bad_record = {};
 };
 
-/// All records of a FASTA file ("-" is stdin; gz, bgzf, xz and zst are recognised by content). Lower case is read as upper
-/// case; CRLF line ends and blank lines are fine.
-/// @throws data_error with file:line, record and value on an unknown letter, an empty record, a duplicate id, text before
+/// All records of a FASTA file ("-" is stdin; gz, bgzf, xz and zst are recognised by content). Lower case is read as
+/// upper case; CRLF line ends and blank lines are fine.
+/// @throws data_error with file:line, record and value on an unknown letter, an empty record, a duplicate id, text
+/// before
 ///         the first '>' or a truncated compressed stream. Gap letters are an error that points to aligned input.
 std::vector<Protein> read_fasta(std::filesystem::path const& file, FastaOptions const& options = {});
 

@@ -20,8 +20,8 @@ std::string read_text(std::filesystem::path const& file, std::uint64_t limit = s
 
 /// A file that exists whole or not at all: written under a temporary name beside its target and renamed by `commit`.
 /// Without `commit` (an exception, say) the temporary file is removed. `commit` flushes, checks every write and throws
-/// tape::error ("no space left on device", the path) when one failed. "-" writes to stdout. A name that ends in .gz, .xz
-/// or .zst is compressed.
+/// tape::error ("no space left on device", the path) when one failed. "-" writes to stdout. A name that ends in .gz,
+/// .xz or .zst is compressed.
 class AtomicFile {
   public:
     explicit AtomicFile(std::filesystem::path target);

@@ -24,9 +24,10 @@ struct Array {
     template <typename T> static Array from(std::span<T const> values, std::vector<std::size_t> shape);
 };
 
-/// Reads .npy format 1.0-3.0, little endian, both memory orders (Fortran order is transposed), numeric types only: half is
-/// widened to float32, bool to uint8, other small integers to int32 and unsigned ones to int64. Object arrays, a shape larger than the file, and truncation are data_error: nothing is executed, and nothing is
-/// allocated beyond the file's size.
+/// Reads .npy format 1.0-3.0, little endian, both memory orders (Fortran order is transposed), numeric types only: half
+/// is widened to float32, bool to uint8, other small integers to int32 and unsigned ones to int64. Object arrays, a
+/// shape larger than the file, and truncation are data_error: nothing is executed, and nothing is allocated beyond the
+/// file's size.
 Array read_npy(std::filesystem::path const& file);
 /// All arrays of a .npz (stored or deflated members), by name without ".npy".
 std::map<std::string, Array> read_npz(std::filesystem::path const& file);
@@ -34,10 +35,10 @@ std::map<std::string, Array> read_npz(std::filesystem::path const& file);
 /// An .npy image in memory, as a zip member or a pickle holds it; `where` names it in errors.
 Array parse_npy(std::string_view bytes, std::string const& where);
 
-/// Values of NumPy's type `descr` ("<f4", "|b1", ...) as one of ours. @throws data_error naming `where` if the type is none
-/// that can be read or `bytes` is not exactly the shape's size.
-Array array_from_raw(std::string const& descr, std::vector<std::size_t> shape, bool fortran_order, std::string_view bytes,
-                     std::string const& where);
+/// Values of NumPy's type `descr` ("<f4", "|b1", ...) as one of ours. @throws data_error naming `where` if the type is
+/// none that can be read or `bytes` is not exactly the shape's size.
+Array array_from_raw(std::string const& descr, std::vector<std::size_t> shape, bool fortran_order,
+                     std::string_view bytes, std::string const& where);
 
 void write_npy(std::filesystem::path const& file, Array const& array);
 

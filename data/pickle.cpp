@@ -17,16 +17,30 @@ struct Node;
 using Nodes = std::vector<Node*>;
 
 struct None {};
-struct Text { std::string value; };
-struct Bytes { std::string value; };
-struct List { Nodes items; };
-struct Tuple { Nodes items; };
-struct Dictionary { std::vector<std::pair<Node*, Node*>> items; };
+struct Text {
+    std::string value;
+};
+struct Bytes {
+    std::string value;
+};
+struct List {
+    Nodes items;
+};
+struct Tuple {
+    Nodes items;
+};
+struct Dictionary {
+    std::vector<std::pair<Node*, Node*>> items;
+};
 struct Mark {};
 /// A name that a pickle may mention. Only these exist; they are tags, never called.
 enum class Name { reconstruct, ndarray, dtype, scalar, frombuffer, encode };
-struct Dtype { std::string descr; }; ///< "f4" until its state gives the byte order, then "<f4"
-struct Values { std::vector<double> numbers; }; ///< a NumPy array
+struct Dtype {
+    std::string descr;
+}; ///< "f4" until its state gives the byte order, then "<f4"
+struct Values {
+    std::vector<double> numbers;
+}; ///< a NumPy array
 
 struct Node {
     std::variant<None, bool, long long, double, Text, Bytes, List, Tuple, Dictionary, Mark, Name, Dtype, Values> value;
@@ -35,11 +49,16 @@ struct Node {
 std::vector<double> as_doubles(Array const& array) {
     auto const copy = [](auto const span) { return std::vector<double>(span.begin(), span.end()); };
     switch (array.type) {
-    case Array::Type::float32: return copy(array.as<float>());
-    case Array::Type::float64: return copy(array.as<double>());
-    case Array::Type::int32: return copy(array.as<std::int32_t>());
-    case Array::Type::int64: return copy(array.as<std::int64_t>());
-    case Array::Type::uint8: return copy(array.as<std::uint8_t>());
+    case Array::Type::float32:
+        return copy(array.as<float>());
+    case Array::Type::float64:
+        return copy(array.as<double>());
+    case Array::Type::int32:
+        return copy(array.as<std::int32_t>());
+    case Array::Type::int64:
+        return copy(array.as<std::int64_t>());
+    case Array::Type::uint8:
+        return copy(array.as<std::uint8_t>());
     }
     return {};
 }
@@ -72,7 +91,8 @@ class Unpickler {
     std::uint64_t unsigned_number(int width) {
         std::string_view const part = take(static_cast<std::uint64_t>(width));
         std::uint64_t value = 0;
-        for (int i = width - 1; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(part[static_cast<std::size_t>(i)]);
+        for (int i = width - 1; i >= 0; --i)
+            value = value << 8 | static_cast<unsigned char>(part[static_cast<std::size_t>(i)]);
         return value;
     }
     std::string_view line() {
@@ -116,24 +136,49 @@ class Unpickler {
             if (auto const protocol = unsigned_number(1); protocol < 2 || protocol > 5)
                 fail("protocol " + std::to_string(protocol) + "; expected 2 to 5");
             return true;
-        case 0x95: take(8); return true; // FRAME: its length is not needed
-        case '(': push(Mark{}); return true;
-        case '0': pop(); return true;
-        case '1': pop_to_mark(); return true;
-        case 'N': push(None{}); return true;
-        case 0x88: push(true); return true;
-        case 0x89: push(false); return true;
-        default: return false;
+        case 0x95:
+            take(8);
+            return true; // FRAME: its length is not needed
+        case '(':
+            push(Mark{});
+            return true;
+        case '0':
+            pop();
+            return true;
+        case '1':
+            pop_to_mark();
+            return true;
+        case 'N':
+            push(None{});
+            return true;
+        case 0x88:
+            push(true);
+            return true;
+        case 0x89:
+            push(false);
+            return true;
+        default:
+            return false;
         }
     }
 
     bool number(unsigned char code) {
         switch (code) {
-        case 'J': push(static_cast<long long>(static_cast<std::int32_t>(unsigned_number(4)))); return true;
-        case 'K': push(static_cast<long long>(unsigned_number(1))); return true;
-        case 'M': push(static_cast<long long>(unsigned_number(2))); return true;
-        case 0x8a: push(long_number(unsigned_number(1))); return true;
-        case 0x8b: push(long_number(unsigned_number(4))); return true;
+        case 'J':
+            push(static_cast<long long>(static_cast<std::int32_t>(unsigned_number(4))));
+            return true;
+        case 'K':
+            push(static_cast<long long>(unsigned_number(1)));
+            return true;
+        case 'M':
+            push(static_cast<long long>(unsigned_number(2)));
+            return true;
+        case 0x8a:
+            push(long_number(unsigned_number(1)));
+            return true;
+        case 0x8b:
+            push(long_number(unsigned_number(4)));
+            return true;
         case 'G': { // eight bytes, big endian
             std::string_view const part = take(8);
             std::uint64_t bits = 0;
@@ -141,7 +186,8 @@ class Unpickler {
             push(std::bit_cast<double>(bits));
             return true;
         }
-        default: return false;
+        default:
+            return false;
         }
     }
     /// Two's complement, little endian, any width.
@@ -155,45 +201,83 @@ class Unpickler {
 
     bool text(unsigned char code) {
         switch (code) {
-        case 0x8c: push(Text{std::string{take(unsigned_number(1))}}); return true;
-        case 'X': push(Text{std::string{take(unsigned_number(4))}}); return true;
-        case 0x8d: push(Text{std::string{take(unsigned_number(8))}}); return true;
-        case 'U': push(Bytes{std::string{take(unsigned_number(1))}}); return true;
-        case 'T': push(Bytes{std::string{take(unsigned_number(4))}}); return true;
-        case 'C': push(Bytes{std::string{take(unsigned_number(1))}}); return true;
-        case 'B': push(Bytes{std::string{take(unsigned_number(4))}}); return true;
-        case 0x8e: push(Bytes{std::string{take(unsigned_number(8))}}); return true;
-        case 0x96: push(Bytes{std::string{take(unsigned_number(8))}}); return true;
-        default: return false;
+        case 0x8c:
+            push(Text{std::string{take(unsigned_number(1))}});
+            return true;
+        case 'X':
+            push(Text{std::string{take(unsigned_number(4))}});
+            return true;
+        case 0x8d:
+            push(Text{std::string{take(unsigned_number(8))}});
+            return true;
+        case 'U':
+            push(Bytes{std::string{take(unsigned_number(1))}});
+            return true;
+        case 'T':
+            push(Bytes{std::string{take(unsigned_number(4))}});
+            return true;
+        case 'C':
+            push(Bytes{std::string{take(unsigned_number(1))}});
+            return true;
+        case 'B':
+            push(Bytes{std::string{take(unsigned_number(4))}});
+            return true;
+        case 0x8e:
+            push(Bytes{std::string{take(unsigned_number(8))}});
+            return true;
+        case 0x96:
+            push(Bytes{std::string{take(unsigned_number(8))}});
+            return true;
+        default:
+            return false;
         }
     }
 
     bool container(unsigned char code) {
         switch (code) {
-        case ']': push(List{}); return true;
-        case '}': push(Dictionary{}); return true;
-        case ')': push(Tuple{}); return true;
-        case 'a': append({pop()}); return true;
-        case 'e': append(pop_to_mark()); return true;
-        case 'l': push(List{pop_to_mark()}); return true;
-        case 't': push(Tuple{pop_to_mark()}); return true;
+        case ']':
+            push(List{});
+            return true;
+        case '}':
+            push(Dictionary{});
+            return true;
+        case ')':
+            push(Tuple{});
+            return true;
+        case 'a':
+            append({pop()});
+            return true;
+        case 'e':
+            append(pop_to_mark());
+            return true;
+        case 'l':
+            push(List{pop_to_mark()});
+            return true;
+        case 't':
+            push(Tuple{pop_to_mark()});
+            return true;
         case 0x85:
         case 0x86:
-        case 0x87: tuple(code - 0x84); return true;
+        case 0x87:
+            tuple(code - 0x84);
+            return true;
         case 's': {
             Node* const value = pop();
             Node* const key = pop();
             set_items({key, value});
             return true;
         }
-        case 'u': set_items(pop_to_mark()); return true;
+        case 'u':
+            set_items(pop_to_mark());
+            return true;
         case 'd': {
             Nodes const items = pop_to_mark();
             push(Dictionary{});
             set_items(items);
             return true;
         }
-        default: return false;
+        default:
+            return false;
         }
     }
     void append(Nodes const& items) {
@@ -213,12 +297,23 @@ class Unpickler {
 
     bool memory(unsigned char code) {
         switch (code) {
-        case 'q': memo_[unsigned_number(1)] = top(); return true;
-        case 'r': memo_[unsigned_number(4)] = top(); return true;
-        case 0x94: memo_[memo_.size()] = top(); return true;
-        case 'h': recall(unsigned_number(1)); return true;
-        case 'j': recall(unsigned_number(4)); return true;
-        default: return false;
+        case 'q':
+            memo_[unsigned_number(1)] = top();
+            return true;
+        case 'r':
+            memo_[unsigned_number(4)] = top();
+            return true;
+        case 0x94:
+            memo_[memo_.size()] = top();
+            return true;
+        case 'h':
+            recall(unsigned_number(1));
+            return true;
+        case 'j':
+            recall(unsigned_number(4));
+            return true;
+        default:
+            return false;
         }
     }
     void recall(std::uint64_t index) {
@@ -239,9 +334,14 @@ class Unpickler {
             push(name(expect<Text>(pop(), "a module").value, attribute));
             return true;
         }
-        case 'R': reduce(); return true;
-        case 'b': build(); return true;
-        default: return false;
+        case 'R':
+            reduce();
+            return true;
+        case 'b':
+            build();
+            return true;
+        default:
+            return false;
         }
     }
 
@@ -265,15 +365,24 @@ class Unpickler {
             return arguments[i];
         };
         switch (called) {
-        case Name::reconstruct: push(Values{}); return; // its state follows
-        case Name::dtype: push(Dtype{expect<Text>(argument(0), "a type name").value}); return;
-        case Name::encode: push(Bytes{latin1(expect<Text>(argument(0), "text").value)}); return;
-        case Name::scalar: scalar(expect<Dtype>(argument(0), "a type").descr, raw(argument(1))); return;
+        case Name::reconstruct:
+            push(Values{});
+            return; // its state follows
+        case Name::dtype:
+            push(Dtype{expect<Text>(argument(0), "a type name").value});
+            return;
+        case Name::encode:
+            push(Bytes{latin1(expect<Text>(argument(0), "text").value)});
+            return;
+        case Name::scalar:
+            scalar(expect<Dtype>(argument(0), "a type").descr, raw(argument(1)));
+            return;
         case Name::frombuffer:
             push(array(expect<Dtype>(argument(1), "a type").descr, shape(argument(2)),
                        expect<Text>(argument(3), "an order").value == "F", raw(argument(0))));
             return;
-        case Name::ndarray: break;
+        case Name::ndarray:
+            break;
         }
         fail("a name called that is no function");
     }
@@ -289,8 +398,8 @@ class Unpickler {
         }
         expect<Values>(target, "an array or a type");
         if (state.size() != 5) fail("state of an array has " + std::to_string(state.size()) + " parts; expected 5");
-        target->value = array(expect<Dtype>(state[2], "a type").descr, shape(state[1]), expect<bool>(state[3], "a truth value"),
-                              raw(state[4]));
+        target->value = array(expect<Dtype>(state[2], "a type").descr, shape(state[1]),
+                              expect<bool>(state[3], "a truth value"), raw(state[4]));
     }
 
     std::string const& raw(Node* node) { return expect<Bytes>(node, "bytes").value; }
@@ -311,7 +420,16 @@ class Unpickler {
         return descr.size() == 2 ? "<" + descr : descr;
     }
 
-    Values array(std::string const& descr, std::vector<std::size_t> extents, bool fortran_order, std::string const& bytes) {
+    /// The same bytes may be asked for again and again; honest pickles name each once, so what is made stays within the
+    /// input's size.
+    void spend(std::size_t amount) {
+        spent_ += amount;
+        if (spent_ > bytes_.size()) fail("it unfolds to more than its own size");
+    }
+
+    Values array(std::string const& descr, std::vector<std::size_t> extents, bool fortran_order,
+                 std::string const& bytes) {
+        spend(bytes.size());
         return {as_doubles(array_from_raw(full_descr(descr), std::move(extents), fortran_order, bytes, where_))};
     }
 
@@ -325,7 +443,8 @@ class Unpickler {
     }
 
     /// Python 3 writes bytes under protocol 2 as text of code points below 256.
-    std::string latin1(std::string const& utf8) const {
+    std::string latin1(std::string const& utf8) {
+        spend(utf8.size());
         std::string bytes;
         for (std::size_t i = 0; i < utf8.size(); ++i) {
             auto const lead = static_cast<unsigned char>(utf8[i]);
@@ -341,15 +460,18 @@ class Unpickler {
 
     std::string_view bytes_;
     std::string const& where_;
-    std::uint64_t at_ = 0;
+    std::uint64_t at_ = 0, spent_ = 0;
     std::vector<std::unique_ptr<Node>> arena_; ///< owns every node, so that cycles are harmless
     Nodes stack_;
     std::unordered_map<std::uint64_t, Node*> memo_;
 };
 
-bool append_numbers(Node const& node, std::vector<double>& out, int depth = 0) {
+/// False for anything but numbers, and for more of them than `limit` (a list may hold one list many times over).
+bool append_numbers(Node const& node, std::vector<double>& out, std::size_t limit, int depth = 0) {
+    if (out.size() > limit) return false;
     if (auto const* const truth = std::get_if<bool>(&node.value)) return out.push_back(*truth), true;
-    if (auto const* const whole = std::get_if<long long>(&node.value)) return out.push_back(static_cast<double>(*whole)), true;
+    if (auto const* const whole = std::get_if<long long>(&node.value))
+        return out.push_back(static_cast<double>(*whole)), true;
     if (auto const* const real = std::get_if<double>(&node.value)) return out.push_back(*real), true;
     if (auto const* const values = std::get_if<Values>(&node.value))
         return out.insert(out.end(), values->numbers.begin(), values->numbers.end()), true;
@@ -357,7 +479,7 @@ bool append_numbers(Node const& node, std::vector<double>& out, int depth = 0) {
     auto const* const tuple = std::get_if<Tuple>(&node.value);
     if ((list == nullptr && tuple == nullptr) || depth > 2) return false;
     for (Node const* const item : list ? list->items : tuple->items)
-        if (!append_numbers(*item, out, depth + 1)) return false;
+        if (!append_numbers(*item, out, limit, depth + 1)) return false;
     return true;
 }
 
@@ -379,8 +501,9 @@ Record read_pickled_record(std::string_view bytes, std::string const& where) {
         if (name == nullptr) throw data_error{where + ": the pickled dictionary has a key that is no text"};
         if (std::holds_alternative<None>(value->value)) continue;
         RecordField field;
-        if (std::string const* const text = text_of(*value)) field = {true, *text, {}};
-        else if (!append_numbers(*value, field.numbers))
+        if (std::string const* const text = text_of(*value))
+            field = {true, *text, {}};
+        else if (!append_numbers(*value, field.numbers, bytes.size()))
             throw data_error{where + ": pickled field " + shown(*name) + " is neither text nor numbers"};
         record[*name] = std::move(field);
     }

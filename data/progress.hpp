@@ -7,7 +7,8 @@
 
 namespace tape {
 
-/// A progress line on stderr with rate and time left; silent unless stderr is a terminal and `quiet` is off. Thread-safe.
+/// A progress line on stderr with rate and time left; silent unless stderr is a terminal and `quiet` is off.
+/// Thread-safe.
 class Progress {
   public:
     Progress(std::string label, std::uint64_t total, std::string unit, bool quiet = false);

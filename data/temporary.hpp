@@ -5,7 +5,8 @@
 namespace tape {
 
 /// A temporary name beside `target` (".NAME.tmp-PID-N"). Whatever stands there is
-/// removed by the destructor, and also when the process ends through SIGINT, SIGTERM or SIGHUP, unless `rename` was called.
+/// removed by the destructor, and also when the process ends through SIGINT, SIGTERM or SIGHUP, unless `rename` was
+/// called.
 ///
 /// A symbolic link as target is followed, so that renaming replaces the file and not the link.
 /// @throws error if the target's directory does not exist or the target is a directory.

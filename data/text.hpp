@@ -5,7 +5,8 @@
 
 namespace tape {
 
-/// A value as an error message shows it: in single quotes, shortened to `limit` bytes, control and non-ASCII bytes as \xNN.
+/// A value as an error message shows it: in single quotes, shortened to `limit` bytes, control and non-ASCII bytes as
+/// \xNN.
 std::string shown(std::string_view value, std::size_t limit = 40);
 
 /// "1 label", "3 labels".

@@ -228,7 +228,9 @@ std::vector<float> shrunk_inverse_covariance(Msa const& msa, std::span<float con
                           .scaled = {}};
     std::vector<float> scales(rows);
     for (std::size_t r = 0; r < rows; ++r) scales[r] = static_cast<float>(std::sqrt(weights[r] / points));
-    covariance.scaled = centred_rows(msa, state_frequencies(msa, weights, rows), covariance.block_root_inverse, scales);
+    // The published mean, too, divides by that number.
+    Matrix const mean = state_frequencies(msa, weights, rows) * static_cast<float>(total / points);
+    covariance.scaled = centred_rows(msa, mean, covariance.block_root_inverse, scales);
     return block_norms(covariance, Eigen::MatrixXd::Identity(block, states), msa.length());
 }
 

@@ -139,9 +139,8 @@ std::vector<std::string> const& msa_pair_channels() {
     return names;
 }
 
-FeatureMatrix msa_rows(Profile const& profile, std::span<Residue const> protein) {
-    check_length(profile, protein);
-    auto const length = static_cast<Eigen::Index>(protein.size());
+FeatureMatrix msa_column_rows(Profile const& profile) {
+    Eigen::Index const length = profile.frequencies.rows();
     FeatureMatrix rows = FeatureMatrix::Zero(length, row_width);
     rows.middleCols<20>(frequency_begin) = profile.frequencies;
     rows.middleCols<20>(score_begin) = profile.scores / score_scale;
@@ -152,13 +151,28 @@ FeatureMatrix msa_rows(Profile const& profile, std::span<Residue const> protein)
         scalars(2) = std::log(profile.neff_column[c]);
         scalars(3) = std::log(std::max(1.f, profile.neff_identity)) / log_neff_scale;
         scalars(4) = divergence(profile.frequencies.row(i));
-        if (protein[c] < amino_acid_count) {
-            scalars(5) = profile.frequencies(i, protein[c]), scalars(6) = profile.scores(i, protein[c]) / score_scale;
-            scalars(7) = (profile.scores(i, protein[c]) - profile.scores.row(i).maxCoeff()) / score_scale;
-        }
-        rows(i, onehot_begin + onehot_channel(protein[c])) = 1;
     }
     return rows;
+}
+
+FeatureMatrix with_residues(FeatureMatrix column_rows, std::span<Residue const> protein) {
+    if (column_rows.rows() != static_cast<Eigen::Index>(protein.size()))
+        throw error{"rows of " + std::to_string(column_rows.rows()) + " columns for " + std::to_string(protein.size()) +
+                    " residues"};
+    for (Eigen::Index i = 0; i < column_rows.rows(); ++i) {
+        auto row = column_rows.row(i);
+        Residue const own = protein[static_cast<std::size_t>(i)];
+        if (own < amino_acid_count) {
+            row(scalars_begin + 5) = row(frequency_begin + own), row(scalars_begin + 6) = row(score_begin + own);
+            row(scalars_begin + 7) = row(score_begin + own) - row.segment<20>(score_begin).maxCoeff();
+        }
+        row(onehot_begin + onehot_channel(own)) = 1;
+    }
+    return column_rows;
+}
+
+FeatureMatrix msa_rows(Profile const& profile, std::span<Residue const> protein) {
+    return with_residues(msa_column_rows(profile), protein);
 }
 
 std::vector<float> msa_pooled(FeatureMatrix const& rows, Profile const& profile, std::span<Residue const> protein,

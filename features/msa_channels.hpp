@@ -29,6 +29,11 @@ std::vector<std::string> const& msa_residue_channels();
 /// @param protein  L residue codes, L = columns of the profile
 FeatureMatrix msa_rows(Profile const& profile, std::span<Residue const> protein);
 
+/// The two steps of `msa_rows`, for many proteins over one profile: the channels of the columns, then (in a copy) those
+/// of the protein's own residues.
+FeatureMatrix msa_column_rows(Profile const& profile);
+FeatureMatrix with_residues(FeatureMatrix column_rows, std::span<Residue const> protein);
+
 /// Channels of `msa_pooled`: mean_<row channel> (69), then terms of the protein's differences from the alignment's
 /// query:
 ///   mutations                    their number

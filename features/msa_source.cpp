@@ -1,0 +1,417 @@
+#include "features/msa_source.hpp"
+
+#include "data/dataset.hpp"
+#include "data/error.hpp"
+#include "data/hash.hpp"
+#include "data/parallel.hpp"
+#ifdef TAPE_WITH_SEARCH
+#include "align/search.hpp"
+#endif
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+namespace tape {
+namespace {
+
+constexpr double minimum_query_identity = 0.8;
+constexpr std::size_t search_batch = 64; // alignments in memory at once
+
+using Codes = std::vector<Residue>;
+
+Codes codes_of(Protein const& protein) {
+    try {
+        return encode_residues(protein.residues);
+    } catch (data_error const&) {
+        std::throw_with_nested(data_error{"alignment features of record '" + protein.id + "'"});
+    }
+}
+
+/// Variants of one protein: equal length and at most this many differences.
+std::size_t allowed_differences(std::size_t length) { return std::max<std::size_t>(4, length / 10); }
+
+/// Number of differing places, or `limit` + 1 as soon as there are more than `limit`.
+std::size_t differences_up_to(std::string_view a, std::string_view b, std::size_t limit) {
+    std::size_t count = 0;
+    for (std::size_t c = 0; c < a.size() && count <= limit; ++c) count += a[c] != b[c];
+    return count;
+}
+
+/// Offset at which the protein lies on the query with the most equal residues, if these are at least 80%; the protein
+/// covers at least 80% of the query.
+std::optional<std::size_t> locate(Codes const& protein, Codes const& query) {
+    if (protein.empty() || protein.size() > query.size() || 10 * protein.size() < 8 * query.size()) return std::nullopt;
+    std::optional<std::size_t> best;
+    std::size_t best_equal = 0;
+    for (std::size_t offset = 0; offset + protein.size() <= query.size(); ++offset) {
+        std::size_t equal = 0;
+        for (std::size_t c = 0; c < protein.size(); ++c) equal += protein[c] == query[offset + c];
+        if (equal > best_equal) best_equal = equal, best = offset;
+    }
+    return static_cast<double>(best_equal) >= minimum_query_identity * static_cast<double>(protein.size())
+               ? best
+               : std::nullopt;
+}
+
+/// Columns [offset, offset + length) of an alignment; rows without a residue there are dropped, insertions are
+/// forgotten.
+Msa slice(Msa const& msa, std::size_t offset, std::size_t length, std::string source) {
+    Msa part{.rows = {}, .source = std::move(source)};
+    for (auto const& row : msa.rows) {
+        auto const begin = row.columns.begin() + static_cast<std::ptrdiff_t>(offset);
+        Codes columns(begin, begin + static_cast<std::ptrdiff_t>(length));
+        if (part.rows.empty() || std::ranges::any_of(columns, [](Residue code) { return code != gap_code; }))
+            part.rows.push_back(
+                {.id = row.id, .description = row.description, .columns = std::move(columns), .insertions = {}});
+    }
+    return part;
+}
+
+/// Name without the suffix of a compression: "GFP.a2m.xz" -> "GFP.a2m".
+std::string plain_name(std::filesystem::path const& file) {
+    auto const extension = file.extension();
+    return (extension == ".gz" || extension == ".xz" || extension == ".zst" ? file.stem() : file.filename()).string();
+}
+
+constexpr std::array alignment_extensions{".a3m", ".a2m", ".sto", ".fasta"};
+constexpr std::array compression_extensions{"", ".gz", ".xz", ".zst"};
+
+bool is_alignment(std::filesystem::path const& file) {
+    return std::ranges::find(alignment_extensions, std::filesystem::path{plain_name(file)}.extension().string()) !=
+           alignment_extensions.end();
+}
+
+/// An alignment that many proteins may share.
+struct LibraryAlignment {
+    Msa msa;
+    std::string name, hash;
+};
+
+/// How a protein gets its alignment. Proteins of one `text` share it.
+struct Route {
+    enum class Kind { ready, library, parent, own } kind = Kind::own;
+    std::string text; ///< all that decides the alignment: file contents and offsets, or the residues searched with
+    std::filesystem::path file;
+    std::size_t library = 0, offset = 0;
+    std::string searched; ///< residues of the query of a search
+};
+
+/// What is read off an alignment; shared by the proteins of a route.
+struct Evidence {
+    Profile profile;
+    FeatureMatrix column_rows;
+    Codes query;
+    std::string provenance;
+    std::vector<float> pairs; ///< only if they were asked for
+};
+
+#ifdef TAPE_WITH_SEARCH
+class Searcher {
+  public:
+    explicit Searcher(MsaSourceOptions const& options) : database_{options.database} {
+        options_.rounds = options.rounds, options_.evalue = options.evalue,
+        options_.inclusion_evalue = options.inclusion_evalue;
+        options_.min_coverage = options.min_coverage, options_.max_hits = options.max_hits;
+        options_.threads = options.threads, options_.quiet = options.quiet;
+    }
+    [[nodiscard]] std::string hash() const { return search_hash(database_, options_); }
+    [[nodiscard]] std::string name() const { return database_.path().filename().string(); }
+    [[nodiscard]] std::vector<Msa> run(std::vector<Protein> const& queries) const {
+        std::vector<Msa> alignments(queries.size());
+        search(database_, queries, options_,
+               [&](std::size_t query, SearchResult&& result) { alignments[query] = std::move(result.msa); });
+        return alignments;
+    }
+
+  private:
+    Database database_;
+    SearchOptions options_;
+};
+#else
+class Searcher {
+  public:
+    explicit Searcher(MsaSourceOptions const& options) {
+        throw usage_error{"cannot search " + options.database.string() +
+                          ": this build has no database search (TAPE_WITH_SEARCH=OFF); give ready alignments"};
+    }
+    [[nodiscard]] std::string hash() const { return {}; }
+    [[nodiscard]] std::string name() const { return {}; }
+    [[nodiscard]] std::vector<Msa> run(std::vector<Protein> const&) const { return {}; }
+};
+#endif
+
+} // namespace
+
+std::vector<std::filesystem::path> bundled_alignments() {
+    std::vector<std::filesystem::path> files;
+    auto const folder = data_directory() / "msa";
+    if (std::filesystem::is_directory(folder))
+        for (auto const& entry : std::filesystem::directory_iterator{folder})
+            if (is_alignment(entry.path())) files.push_back(entry.path());
+    std::ranges::sort(files);
+    return files;
+}
+
+std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::size_t minimum_group) {
+    struct Group {
+        std::string const* representative;
+        std::size_t members;
+    };
+    std::unordered_map<std::size_t, std::vector<std::size_t>> of_length;
+    std::vector<Group> groups;
+    for (auto const& protein : proteins) {
+        auto& candidates = of_length[protein.residues.size()];
+        std::size_t const limit = allowed_differences(protein.residues.size());
+        auto const own = std::ranges::find_if(candidates, [&](std::size_t group) {
+            return differences_up_to(*groups[group].representative, protein.residues, limit) <= limit;
+        });
+        if (own != candidates.end()) {
+            ++groups[*own].members;
+        } else {
+            candidates.push_back(groups.size());
+            groups.push_back({&protein.residues, 1});
+        }
+    }
+    std::vector<std::string> parents;
+    for (auto const& group : groups)
+        if (group.members >= minimum_group) parents.push_back(*group.representative);
+    return parents;
+}
+
+struct MsaSource::State {
+    MsaSourceOptions options;
+    std::optional<Searcher> searcher;
+    std::vector<LibraryAlignment> library;
+    std::vector<std::string> parents;
+    std::unordered_map<std::size_t, std::vector<std::size_t>> parents_of_length;
+    std::unordered_map<std::string, std::shared_ptr<Evidence const>>
+        shared; ///< by route text; not for searches of its own
+    std::map<std::filesystem::path, std::string> file_hashes;
+    std::mutex mutex;
+
+    void add_parents(std::vector<std::string> const& more) {
+        for (auto const& parent : more) {
+            auto& known = parents_of_length[parent.size()];
+            if (std::ranges::any_of(known, [&](std::size_t p) { return parents[p] == parent; })) continue;
+            known.push_back(parents.size());
+            parents.push_back(parent);
+        }
+    }
+
+    [[nodiscard]] std::optional<std::filesystem::path> ready_file(std::string const& id) const {
+        // An id with a slash would name a file elsewhere; tape-msa writes '_' in its place.
+        std::string name = id;
+        std::ranges::replace(name, '/', '_');
+        for (auto const* extension : alignment_extensions)
+            for (auto const* compression : compression_extensions)
+                if (auto const file = options.directory / (name + extension + compression);
+                    std::filesystem::is_regular_file(file))
+                    return file;
+        return std::nullopt;
+    }
+
+    std::string hash_of(std::filesystem::path const& file) {
+        std::lock_guard const guard{mutex};
+        auto& hash = file_hashes[file];
+        if (hash.empty()) hash = content_hash_of_file(file);
+        return hash;
+    }
+
+    [[nodiscard]] std::optional<std::size_t> nearest_parent(std::string const& residues) const {
+        auto const known = parents_of_length.find(residues.size());
+        if (known == parents_of_length.end()) return std::nullopt;
+        std::optional<std::size_t> best;
+        std::size_t limit = allowed_differences(residues.size());
+        for (std::size_t const p : known->second)
+            if (auto const differences = differences_up_to(parents[p], residues, limit);
+                differences <= limit && (!best || differences < limit))
+                best = p, limit = differences;
+        return best;
+    }
+
+    Route route(Protein const& protein) {
+        Route route;
+        if (!options.directory.empty())
+            if (auto const file = ready_file(protein.id)) {
+                route.kind = Route::Kind::ready, route.file = *file;
+                // The columns cut out of the file depend on the protein.
+                route.text = "ready " + hash_of(*file) + " " + protein.residues;
+                return route;
+            }
+        if (!library.empty()) {
+            Codes const codes = codes_of(protein);
+            for (std::size_t l = 0; l < library.size(); ++l)
+                if (auto const offset = locate(codes, library[l].msa.rows.front().columns)) {
+                    route.kind = Route::Kind::library, route.library = l, route.offset = *offset;
+                    route.text = "library " + library[l].hash + " " + std::to_string(*offset) + " " +
+                                 std::to_string(codes.size());
+                    return route;
+                }
+        }
+        auto const parent = nearest_parent(protein.residues);
+        route.kind = parent ? Route::Kind::parent : Route::Kind::own;
+        route.searched = parent ? parents[*parent] : protein.residues;
+        route.text = "search " + route.searched;
+        return route;
+    }
+
+    [[nodiscard]] Msa ready_alignment(Route const& route, Protein const& protein) const {
+        Msa const msa = read_msa(route.file);
+        auto const offset = locate(codes_of(protein), msa.rows.front().columns);
+        if (!offset)
+            throw data_error{route.file.string() + ": the first row '" + msa.rows.front().id + "' (" +
+                             std::to_string(msa.length()) + " residues) is not record '" + protein.id + "' (" +
+                             std::to_string(protein.residues.size()) +
+                             " residues): less than 80% agree at any offset; the query must come first"};
+        return slice(msa, *offset, protein.residues.size(),
+                     "ready alignments of " + options.directory.filename().string());
+    }
+
+    /// Alignments of some routes, in their order; `proteins` are the first ones to take each route.
+    std::vector<Msa> alignments(std::span<Route const> routes, std::span<Protein const* const> proteins) {
+        std::vector<Msa> result(routes.size());
+        std::vector<Protein> queries;
+        std::vector<std::size_t> place;
+        for (std::size_t r = 0; r < routes.size(); ++r) {
+            Route const& route = routes[r];
+            if (route.kind == Route::Kind::ready) {
+                result[r] = ready_alignment(route, *proteins[r]);
+            } else if (route.kind == Route::Kind::library) {
+                result[r] = slice(library[route.library].msa, route.offset, proteins[r]->residues.size(),
+                                  library[route.library].name);
+            } else {
+                queries.push_back({.id = proteins[r]->id, .description = {}, .residues = route.searched});
+                place.push_back(r);
+            }
+        }
+        auto found = searcher && !queries.empty() ? searcher->run(queries) : std::vector<Msa>(queries.size());
+        for (std::size_t q = 0; q < queries.size(); ++q) {
+            Msa& msa = result[place[q]];
+            msa = found[q].depth() > 1 ? std::move(found[q]) : query_only_msa(queries[q].id, queries[q].residues, {});
+            msa.source = !searcher          ? "sequence only"
+                         : msa.depth() == 1 ? "no homologs in " + searcher->name() + ": sequence only"
+                                            : "search of " + searcher->name();
+        }
+        return result;
+    }
+
+    [[nodiscard]] static std::shared_ptr<Evidence const> read_evidence(Msa const& msa, bool pairs, int threads) {
+        auto evidence = std::make_shared<Evidence>();
+        evidence->profile = make_profile(msa, {.threads = threads});
+        evidence->column_rows = msa_column_rows(evidence->profile);
+        evidence->query = msa.rows.front().columns, evidence->provenance = msa.source;
+        if (pairs) evidence->pairs = msa_pairs(msa, threads);
+        return evidence;
+    }
+
+    /// Evidence of each route; that of shared alignments is kept for later calls.
+    std::vector<std::shared_ptr<Evidence const>> evidence(std::span<Route const> routes,
+                                                          std::span<Protein const* const> proteins, bool pairs) {
+        std::vector<std::shared_ptr<Evidence const>> result(routes.size());
+        std::vector<std::size_t> open;
+        for (std::size_t r = 0; r < routes.size(); ++r)
+            if (auto const known = shared.find(routes[r].text);
+                known != shared.end() && (!pairs || !known->second->pairs.empty()))
+                result[r] = known->second;
+            else
+                open.push_back(r);
+        for (std::size_t begin = 0; begin < open.size(); begin += search_batch) {
+            std::span const batch{open.begin() + static_cast<std::ptrdiff_t>(begin),
+                                  std::min(search_batch, open.size() - begin)};
+            std::vector<Route> batch_routes;
+            std::vector<Protein const*> batch_proteins;
+            for (std::size_t const r : batch) batch_routes.push_back(routes[r]), batch_proteins.push_back(proteins[r]);
+            auto const msas = alignments(batch_routes, batch_proteins);
+            // One alignment gets all threads for its identity weights; several are spread over them.
+            int const inner = batch.size() == 1 ? options.threads : 1;
+            parallel_for(batch.size(), options.threads,
+                         [&](std::size_t b, int) { result[batch[b]] = read_evidence(msas[b], pairs, inner); });
+            for (std::size_t const r : batch)
+                if (routes[r].kind == Route::Kind::library || routes[r].kind == Route::Kind::parent)
+                    shared[routes[r].text] = result[r];
+        }
+        return result;
+    }
+};
+
+MsaSource::MsaSource(MsaSourceOptions options) : state_{std::make_unique<State>()} {
+    if (!options.directory.empty() && !std::filesystem::is_directory(options.directory))
+        throw data_error{options.directory.string() + ": no such directory of alignments (--msa-dir)"};
+    for (auto const& file : options.library)
+        state_->library.push_back({read_msa(file), "bundled " + plain_name(file), content_hash_of_file(file)});
+    if (!options.database.empty()) state_->searcher.emplace(options);
+    state_->add_parents(options.parents);
+    state_->options = std::move(options);
+}
+MsaSource::~MsaSource() = default;
+
+std::string MsaSource::description() const {
+    auto const& options = state_->options;
+    std::string text = "alignment profile:";
+    if (!options.directory.empty()) text += " ready alignments of " + options.directory.filename().string() + ", then";
+    if (!options.library.empty()) text += " " + std::to_string(options.library.size()) + " bundled alignments, then";
+    if (state_->searcher)
+        return text + " search of " + state_->searcher->name() + " (" + std::to_string(options.rounds) +
+               (options.rounds == 1 ? " round" : " rounds") + ")";
+    return text + " the sequence alone";
+}
+
+int MsaSource::residue_width() const { return static_cast<int>(msa_residue_channels().size()); }
+int MsaSource::pooled_width() const { return static_cast<int>(msa_pooled_channels().size()); }
+int MsaSource::pair_width() const { return static_cast<int>(msa_pair_channels().size()); }
+
+std::string MsaSource::content_hash() const {
+    // Alignments and parents enter `key`; raise the number when a value changes for any other reason.
+    return tape::content_hash("msa 1 " + (state_->searcher ? state_->searcher->hash() : std::string{"no search"}));
+}
+
+std::string MsaSource::key(Protein const& protein) const {
+    return tape::content_hash(protein.residues + '\n' + state_->route(protein).text);
+}
+
+void MsaSource::prepare(std::span<Protein const> dataset) {
+    // Variants of library proteins need no parents, and a family of thousands would only be scanned in vain.
+    std::vector<Protein> rest;
+    for (auto const& protein : dataset)
+        if (state_->route(protein).kind == Route::Kind::own) rest.push_back(protein);
+    state_->add_parents(choose_parents(rest));
+}
+
+std::vector<ProteinFeatures> MsaSource::compute(std::span<Protein const> proteins, FeatureRequest request) {
+    std::vector<Route> routes; // distinct ones
+    std::vector<Protein const*> first_proteins;
+    std::vector<std::size_t> route_of(proteins.size());
+    std::unordered_map<std::string, std::size_t> known;
+    for (std::size_t p = 0; p < proteins.size(); ++p) {
+        Route route = state_->route(proteins[p]);
+        auto const [place, is_new] = known.try_emplace(route.text, routes.size());
+        route_of[p] = place->second;
+        if (is_new) routes.push_back(std::move(route)), first_proteins.push_back(&proteins[p]);
+    }
+    auto const evidence = state_->evidence(routes, first_proteins, request.pairs);
+    std::vector<ProteinFeatures> result(proteins.size());
+    parallel_for(proteins.size(), state_->options.threads, [&](std::size_t p, int) {
+        Evidence const& found = *evidence[route_of[p]];
+        Codes const codes = codes_of(proteins[p]);
+        ProteinFeatures& features = result[p];
+        features.depth = found.profile.neff_identity, features.provenance = found.provenance;
+        if (request.rows || request.pooled) features.rows = with_residues(found.column_rows, codes);
+        if (request.pooled) features.pooled = msa_pooled(features.rows, found.profile, codes, found.query);
+        if (!request.rows) features.rows.resize(0, 0);
+        if (request.pairs) features.pairs = found.pairs;
+    });
+    return result;
+}
+
+Msa MsaSource::alignment(Protein const& protein) {
+    Route const route = state_->route(protein);
+    Protein const* const own = &protein;
+    return std::move(state_->alignments({&route, 1}, {&own, 1}).front());
+}
+
+} // namespace tape

@@ -301,6 +301,17 @@ PretrainResult pretrain(PretrainOptions const& options) {
     return run.train();
 }
 
+std::string describe_plan(PretrainOptions const& options) {
+    auto const config = chosen_config(options);
+    auto const corpus = Corpus::read(options.corpus, options.corpus_options).summary();
+    std::ostringstream out;
+    out << "network: " << config.parameter_count() << " parameters, " << config.layers << " layers, hidden " << config.hidden << ", "
+        << config.heads << " heads\ncorpus: " << corpus.training << " sequences, " << corpus.training_residues << " residues; "
+        << corpus.excluded << " excluded, " << corpus.held_out << " held out\ntraining: " << options.steps << " steps, at most "
+        << options.steps * options.tokens << " tokens\noutput: " << options.output.string() << '\n';
+    return out.str();
+}
+
 void export_half(std::filesystem::path const& run, std::filesystem::path const& target) {
     auto const loaded = load_transformer(run);
     save_transformer(target, loaded.model, at::kHalf);

@@ -48,6 +48,9 @@ struct PretrainResult {
 ///         checkpoint kept; data_error for a bad corpus or checkpoint
 PretrainResult pretrain(PretrainOptions const& options);
 
+/// What `pretrain` would do: network, parameters, and how much of the corpus the steps cover. Reads the corpus.
+std::string describe_plan(PretrainOptions const& options);
+
 /// Copies a finished or running run's weights in half precision, with its configuration and model card.
 void export_half(std::filesystem::path const& run, std::filesystem::path const& target);
 

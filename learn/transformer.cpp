@@ -34,9 +34,9 @@ struct Preset {
     char const* name;
     int layers, hidden, heads;
 };
-// 8M and larger are ESM-2's own shapes; the smaller two are ours, with heads of 32, which CPU matrix units like.
-constexpr std::array<Preset, 6> presets{
-    {{"1M", 5, 128, 4}, {"3M", 4, 256, 8}, {"8M", 6, 320, 20}, {"35M", 12, 480, 20}, {"150M", 30, 640, 20}, {"650M", 33, 1280, 20}}};
+// 8M and larger are ESM-2's own shapes; the smaller ones are ours, with heads of 32, which CPU matrix units like.
+constexpr std::array<Preset, 7> presets{
+    {{"1M", 5, 128, 4}, {"2M", 4, 192, 6}, {"3M", 4, 256, 8}, {"8M", 6, 320, 20}, {"35M", 12, 480, 20}, {"150M", 30, 640, 20}, {"650M", 33, 1280, 20}}};
 
 constexpr double rotary_base = 10000.0;
 constexpr double initial_deviation = 0.02;

@@ -30,7 +30,7 @@ struct TransformerConfig {
     bool operator==(TransformerConfig const&) const = default;
 };
 
-/// "1M", "3M", and ESM-2's own "8M", "35M", "150M", "650M". @throws usage_error naming the choices
+/// "1M", "2M", "3M", and ESM-2's own "8M", "35M", "150M", "650M". @throws usage_error naming the choices
 TransformerConfig transformer_preset(std::string const& size);
 std::vector<std::string> const& transformer_preset_names();
 

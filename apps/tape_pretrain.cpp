@@ -1,0 +1,114 @@
+#include "apps/cli.hpp"
+#include "data/error.hpp"
+#include "learn/pretrain.hpp"
+
+#include <cstdio>
+#include <iostream>
+
+namespace {
+
+using tape::cli::Arguments;
+using tape::cli::Kind;
+using tape::cli::Option;
+
+std::vector<Option> training_options() {
+    return {
+        {.name = "steps", .kind = Kind::integer, .default_value = "10000", .help = "optimiser steps", .group = "Training", .minimum = 1},
+        {.name = "tokens", .kind = Kind::integer, .default_value = "8192", .help = "tokens of a step", .group = "Training", .minimum = 16},
+        {.name = "window", .kind = Kind::integer, .default_value = "256", .help = "longer sequences are cropped to this many residues",
+         .group = "Training", .minimum = 8, .maximum = 100000},
+        {.name = "learning-rate", .kind = Kind::real, .default_value = "0.001", .help = "peak of the schedule", .group = "Training",
+         .minimum = 0},
+        {.name = "warmup", .kind = Kind::integer, .default_value = "0", .help = "steps of linear warm-up; 0 = 2% of --steps",
+         .group = "Training", .minimum = 0},
+        {.name = "weight-decay", .kind = Kind::real, .default_value = "0.01", .help = "AdamW's decay of matrices", .group = "Training",
+         .minimum = 0},
+        {.name = "clip", .kind = Kind::real, .default_value = "1", .help = "largest norm of the gradient", .group = "Training", .minimum = 0},
+        {.name = "precision", .default_value = "auto", .help = "matrix products in fp32 or bf16; auto = bf16 where the machine has it",
+         .group = "Training", .choices = {"auto", "fp32", "bf16"}},
+        {.name = "checkpoint-every", .kind = Kind::integer, .default_value = "500", .help = "steps between checkpoints", .group = "Training",
+         .placeholder = "STEPS", .minimum = 1},
+    };
+}
+
+tape::cli::Program program() {
+    std::vector<Option> options{
+        {.name = "corpus", .kind = Kind::list, .help = "sequences to learn from: FASTA (gz, xz, zst) or .tdb", .group = "Input",
+         .placeholder = "FILES", .required = true},
+        {.name = "exclude", .kind = Kind::list, .help = "keep out sequences equal to, or containing, one of these (FASTA, .tdb, CSV)",
+         .group = "Input", .placeholder = "FILES"},
+        {.name = "exclude-tests", .kind = Kind::flag, .help = "the same with the test proteins of every bundled task", .group = "Input"},
+        {.name = "held-out", .kind = Kind::integer, .default_value = "200", .help = "validate on one sequence in this many",
+         .group = "Input", .minimum = 2},
+        {.name = "output", .help = "run folder", .group = "Output", .placeholder = "DIR", .short_name = 'o', .required = true},
+        {.name = "export", .help = "also write the weights in half precision, to ship them", .group = "Output", .placeholder = "DIR"},
+        {.name = "model", .default_value = "transformer", .help = "kind of network", .group = "Network", .choices = {"transformer"}},
+        {.name = "size", .default_value = "8M", .help = "1M, 2M, 3M, or ESM-2's shapes 8M, 35M, 150M, 650M", .group = "Network"},
+        {.name = "objective", .default_value = "mlm", .help = "what is learnt: mlm = masked residues", .group = "Network",
+         .choices = {"mlm"}},
+        {.name = "hidden", .kind = Kind::integer, .help = "hidden size (default: as --size)", .group = "Network", .minimum = 2},
+        {.name = "layers", .kind = Kind::integer, .help = "layers (default: as --size)", .group = "Network", .minimum = 1},
+        {.name = "heads", .kind = Kind::integer, .help = "attention heads (default: as --size)", .group = "Network", .minimum = 1},
+        {.name = "feed-forward", .kind = Kind::integer, .help = "feed-forward size (default: 4 x hidden)", .group = "Network", .minimum = 1},
+    };
+    for (auto&& more : {training_options(), std::vector{tape::cli::device_option()}, tape::cli::common_options()})
+        options.insert(options.end(), more.begin(), more.end());
+    return {.name = "tape-pretrain",
+            .purpose = "trains a protein language model on a corpus of sequences",
+            .usage = "tape-pretrain --corpus FILE -o DIR [options]",
+            .options = std::move(options),
+            .examples = {"tape-pretrain --corpus swissprot.fasta.xz --model transformer --size 8M --objective mlm -o run/",
+                         "tape-pretrain --corpus mine.fasta --size 2M --steps 4000 --exclude-tests --seed 5 -o run/ --export weights/"},
+            .notes = "The same line again goes on from the last checkpoint, also after kill -9, and ends with the same bytes as an\n"
+                     "unbroken run. Only --steps may change in between. DIR/README.md is the model card; DIR/config.json and\n"
+                     "DIR/model.safetensors are also read by Hugging Face's EsmForMaskedLM.\n"};
+}
+
+std::vector<std::filesystem::path> paths(std::vector<std::string> const& names) { return {names.begin(), names.end()}; }
+
+int whole(Arguments const& arguments, std::string const& name) {
+    return arguments.has(name) ? static_cast<int>(arguments.integer(name)) : 0;
+}
+
+tape::PretrainOptions read_options(Arguments const& arguments) {
+    tape::PretrainOptions options;
+    options.corpus = paths(arguments.list("corpus"));
+    if (arguments.has("exclude")) options.corpus_options.exclude = paths(arguments.list("exclude"));
+    options.corpus_options.exclude_tests = arguments.flag("exclude-tests");
+    options.corpus_options.held_out_every = static_cast<int>(arguments.integer("held-out"));
+    options.output = arguments.text("output");
+    options.size = arguments.text("size");
+    options.hidden = whole(arguments, "hidden"), options.layers = whole(arguments, "layers");
+    options.heads = whole(arguments, "heads"), options.feed_forward = whole(arguments, "feed-forward");
+    options.steps = arguments.integer("steps"), options.checkpoint_every = arguments.integer("checkpoint-every");
+    options.warmup = arguments.integer("warmup");
+    options.window = arguments.integer("window"), options.tokens = arguments.integer("tokens");
+    options.learning_rate = arguments.real("learning-rate");
+    options.weight_decay = arguments.real("weight-decay"), options.clip = arguments.real("clip");
+    options.precision = arguments.text("precision"), options.device = arguments.text("device");
+    options.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
+    options.threads = static_cast<int>(arguments.integer("threads"));
+    options.quiet = arguments.flag("quiet"), options.force = arguments.flag("force");
+    options.argv = arguments.argv();
+    return options;
+}
+
+void run(Arguments const& arguments) {
+    auto const options = read_options(arguments);
+    if (arguments.flag("dry-run")) {
+        std::cout << tape::describe_plan(options);
+        return;
+    }
+    auto const result = tape::pretrain(options);
+    if (arguments.has("export")) tape::export_half(options.output, arguments.text("export"));
+    if (options.quiet) return;
+    std::printf("%s%lld steps, %.1f M residues", result.was_complete ? "already complete: " : "", static_cast<long long>(result.step),
+                static_cast<double>(result.residues) / 1e6);
+    if (result.valid_perplexity > 0)
+        std::printf("; held-out perplexity %.3f, accuracy %.4f", result.valid_perplexity, result.valid_accuracy);
+    std::printf("\n%s\n", (options.output / "model.safetensors").c_str());
+}
+
+} // namespace
+
+int main(int argc, char** argv) { return tape::cli::run(program(), argc, argv, run); }

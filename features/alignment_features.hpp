@@ -1,0 +1,40 @@
+#pragma once
+
+#include "align/msa.hpp"
+#include "align/profile.hpp"
+#include "data/npy.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+// An alignment's features under names, for people and their scripts: what `tape-msa` writes.
+namespace tape {
+
+struct AlignmentFeatureOptions {
+    bool alignment = true;    ///< the N x L codes themselves
+    bool coevolution = false; ///< the three L x L maps
+    int threads = 1;
+};
+
+/// Arrays in the order written, float32 unless said. N rows, L columns; residues in the order ACDEFGHIKLMNPQRSTVWY.
+///   residues (L, uint8)          codes of the query: 0-19, 21 = unknown
+///   alignment (N x L, uint8)     codes; 20 = gap
+///   counts, frequencies, scores (L x 20)  without and with pseudocounts; log2(frequencies / background) in bits
+///   entropy (L)                  nats; gap_fraction (L); neff_column (L)
+///   neff (2)                     at 80% identity; exp of the mean column entropy
+///   weights (N)                  Henikoff, summing to N; identity_weights (N): 1 / rows within 80% identity
+///   mutual_information, direct_coupling, inverse_covariance (L x L)  APC-corrected, not standardised
+std::vector<std::pair<std::string, Array>> alignment_features(Msa const& msa,
+                                                              AlignmentFeatureOptions const& options = {});
+
+/// Writes them as .npz, or as JSON (names as keys, nested lists) if the name ends in .json. Atomic.
+void write_alignment_features(std::filesystem::path const& file,
+                              std::vector<std::pair<std::string, Array>> const& features);
+
+nlohmann::json to_json(std::vector<std::pair<std::string, Array>> const& features);
+
+} // namespace tape
