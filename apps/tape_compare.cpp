@@ -4,11 +4,12 @@
 #include "compare/report.hpp"
 #include "data/error.hpp"
 #include "data/io.hpp"
+#include "data/manifest.hpp"
 
 #include <chrono>
 #include <filesystem>
 #include <iostream>
-#include <unistd.h>
+#include <optional>
 
 namespace {
 
@@ -19,55 +20,126 @@ using tape::cli::Option;
 std::string arms_help() {
     std::string text = "Arms (--features): a comma list; '+' joins sources inside one arm.\n";
     for (auto const& row : tape::source_registry())
-        text += "  " + row.name + std::string(row.name.size() < 12 ? 12 - row.name.size() : 1, ' ') + row.summary + "\n";
+        text +=
+            "  " + row.name + std::string(row.name.size() < 12 ? 12 - row.name.size() : 1, ' ') + row.summary + "\n";
     text += "  NAME@PATH   other weights: a run folder of tape-pretrain, UniRep's .npz or a folder of its .npy\n"
             "  NAME@random the same network without pretraining, drawn anew for each seed\n"
-            "`onehot` is added as the baseline unless --no-baseline. With two or more plain arms (one source, neither onehot\n"
+            "`onehot` is added as the baseline unless --no-baseline. With two or more plain arms (one source, neither "
+            "onehot\n"
             "nor @random) their union is added as a further arm unless --no-hybrid.\n\nTasks (--tasks): all";
     for (auto const& task : tape::bundled_tasks()) text += ", " + task.name;
     text += "\n  short names: ss, ss3, ss8, contacts, homology, gfp\n\nPresets (--preset):\n";
     for (auto const& preset : tape::presets()) text += "  " + preset.name + ": " + preset.summary + "\n";
-    return text + "\nAll arms of a run share the same training, validation and test proteins. Features and finished runs are kept in\n"
+    return text + "\nAll arms of a run share the same training, validation and test proteins. Features and finished "
+                  "runs are kept in\n"
                   "the cache, so the same line again, or one killed half-way, only does what is missing.\n";
 }
 
 tape::cli::Program program() {
-    std::vector<Option> options{
-        {.name = "features", .kind = Kind::list, .default_value = "msa,transformer", .help = "arms to compare", .group = "Comparison",
-         .placeholder = "ARMS"},
-        {.name = "tasks", .kind = Kind::list, .default_value = "all", .help = "tasks to run", .group = "Comparison", .placeholder = "TASKS"},
-        {.name = "preset", .default_value = "quick", .help = "how much of each task to use: quick or full", .group = "Comparison"},
-        {.name = "seeds", .kind = Kind::integer, .help = "number of seeds, counted up from --seed (default: the preset's)",
-         .group = "Comparison", .minimum = 1, .maximum = 1000},
-        {.name = "train-limit", .kind = Kind::integer, .help = "training examples of each task (default: the preset's)",
-         .group = "Comparison", .minimum = 1},
-        {.name = "valid-limit", .kind = Kind::integer, .help = "validation examples of each task", .group = "Comparison", .minimum = 1},
-        {.name = "test-limit", .kind = Kind::integer, .help = "test examples of each task", .group = "Comparison", .minimum = 1},
-        {.name = "no-hybrid", .kind = Kind::flag, .help = "do not add the union of the arms", .group = "Comparison"},
-        {.name = "no-baseline", .kind = Kind::flag, .help = "do not add onehot", .group = "Comparison"},
-        {.name = "contact-atom", .default_value = "ca", .help = "atom that decides a contact (8 angstrom)", .group = "Comparison",
-         .choices = {"ca", "cb"}},
-        {.name = "db", .help = "database to search: .tdb or FASTA (default: the bundled starter database)", .group = "Alignments",
-         .placeholder = "FILE"},
-        {.name = "msa-dir", .help = "ready alignments named by protein id; used before any search", .group = "Alignments",
-         .placeholder = "DIR"},
-        {.name = "rounds", .kind = Kind::integer, .help = "search rounds (default: the preset's)", .group = "Alignments", .minimum = 1,
-         .maximum = 20},
-        {.name = "msa-none", .kind = Kind::flag, .help = "search nothing: ready and bundled alignments only", .group = "Alignments"},
-        {.name = "output", .default_value = "results", .help = "folder for result.json, table.tsv and report.html", .group = "Output",
-         .placeholder = "DIR", .short_name = 'o'},
-        {.name = "cache", .help = "folder for features and finished runs (default: the user's cache)", .group = "Output",
-         .placeholder = "DIR"},
-        tape::cli::device_option()};
-    for (auto const& option : tape::cli::common_options()) options.push_back(option);
+    std::vector<Option> options{{.name = "features",
+                                 .kind = Kind::list,
+                                 .default_value = "msa,transformer",
+                                 .help = "arms to compare",
+                                 .group = "Comparison",
+                                 .placeholder = "ARMS"},
+                                {.name = "tasks",
+                                 .kind = Kind::list,
+                                 .default_value = "all",
+                                 .help = "tasks to run",
+                                 .group = "Comparison",
+                                 .placeholder = "TASKS"},
+                                {.name = "preset",
+                                 .default_value = "quick",
+                                 .help = "how much of each task to use",
+                                 .group = "Comparison",
+                                 .choices = {"quick", "full"}},
+                                {.name = "seeds",
+                                 .kind = Kind::integer,
+                                 .default_value = {},
+                                 .help = "number of seeds, counted up from --seed (default: the preset's)",
+                                 .group = "Comparison",
+                                 .minimum = 1,
+                                 .maximum = 1000},
+                                {.name = "train-limit",
+                                 .kind = Kind::integer,
+                                 .default_value = {},
+                                 .help = "training examples of each task (default: the preset's)",
+                                 .group = "Comparison",
+                                 .minimum = 1},
+                                {.name = "valid-limit",
+                                 .kind = Kind::integer,
+                                 .default_value = {},
+                                 .help = "validation examples of each task",
+                                 .group = "Comparison",
+                                 .minimum = 1},
+                                {.name = "test-limit",
+                                 .kind = Kind::integer,
+                                 .default_value = {},
+                                 .help = "test examples of each task",
+                                 .group = "Comparison",
+                                 .minimum = 1},
+                                {.name = "no-hybrid",
+                                 .kind = Kind::flag,
+                                 .default_value = {},
+                                 .help = "do not add the union of the arms",
+                                 .group = "Comparison"},
+                                {.name = "no-baseline",
+                                 .kind = Kind::flag,
+                                 .default_value = {},
+                                 .help = "do not add onehot",
+                                 .group = "Comparison"},
+                                {.name = "contact-atom",
+                                 .default_value = "ca",
+                                 .help = "atom that decides a contact (8 angstrom)",
+                                 .group = "Comparison",
+                                 .choices = {"ca", "cb"}},
+                                {.name = "db",
+                                 .default_value = {},
+                                 .help = "database to search: .tdb or FASTA (default: the bundled starter database)",
+                                 .group = "Alignments",
+                                 .placeholder = "FILE"},
+                                {.name = "msa-dir",
+                                 .default_value = {},
+                                 .help = "ready alignments named by protein id; used before any search",
+                                 .group = "Alignments",
+                                 .placeholder = "DIR"},
+                                {.name = "rounds",
+                                 .kind = Kind::integer,
+                                 .default_value = {},
+                                 .help = "search rounds (default: the preset's)",
+                                 .group = "Alignments",
+                                 .minimum = 1,
+                                 .maximum = 20},
+                                {.name = "msa-none",
+                                 .kind = Kind::flag,
+                                 .default_value = {},
+                                 .help = "search nothing: ready and bundled alignments only",
+                                 .group = "Alignments"},
+                                {.name = "output",
+                                 .default_value = "results",
+                                 .help = "folder for result.json, table.tsv and report.html",
+                                 .group = "Output",
+                                 .placeholder = "DIR",
+                                 .short_name = 'o'},
+                                {.name = "cache",
+                                 .default_value = {},
+                                 .help = "folder for features and finished runs (default: the user's cache)",
+                                 .group = "Output",
+                                 .placeholder = "DIR"},
+                                tape::cli::device_option()};
+    for (auto option : tape::cli::common_options()) {
+        if (option.name == "force") option.help = "fit again what the cache already has";
+        options.push_back(std::move(option));
+    }
     return {.name = "tape-compare",
             .purpose = "compare alignment features, language models and their union on the tasks of TAPE",
             .usage = "tape-compare [--features ARMS] [--tasks TASKS] [--preset quick|full] [-o DIR]",
             .options = std::move(options),
-            .examples = {"tape-compare --features msa,transformer --tasks all --preset quick -o results/",
-                         "tape-compare --features msa,transformer --tasks fluorescence -o gfp/",
-                         "tape-compare --features msa,unirep,unirep@random,onehot+msa --tasks ss,contacts --seeds 5 -o more/",
-                         "tape-compare --features msa --db swissprot.tdb --preset full --dry-run"},
+            .examples =
+                {"tape-compare --features msa,transformer --tasks all --preset quick -o results/",
+                 "tape-compare --features msa,transformer --tasks fluorescence -o gfp/",
+                 "tape-compare --features msa,unirep,unirep@random,onehot+msa --tasks ss,contacts --seeds 5 -o more/",
+                 "tape-compare --features msa --db swissprot.tdb --preset full --dry-run"},
             .notes = arms_help()};
 }
 
@@ -96,7 +168,8 @@ tape::ExperimentOptions experiment_options(Arguments const& arguments) {
                                     .alignments = {.database = arguments.text("db"),
                                                    .directory = arguments.text("msa-dir"),
                                                    .search = !arguments.flag("msa-none")},
-                                    .contact_atom = arguments.text("contact-atom") == "cb" ? tape::ContactAtom::cb : tape::ContactAtom::ca,
+                                    .contact_atom = arguments.text("contact-atom") == "cb" ? tape::ContactAtom::cb
+                                                                                           : tape::ContactAtom::ca,
                                     .cache = arguments.text("cache"),
                                     .device = arguments.text("device"),
                                     .threads = static_cast<int>(arguments.integer("threads")),
@@ -105,13 +178,22 @@ tape::ExperimentOptions experiment_options(Arguments const& arguments) {
     return options;
 }
 
-/// Fails now rather than after the run: the folder must take a file.
+/// Fails now rather than after the run: the folder must take a file, and the disk the result.
 void check_output_directory(std::filesystem::path const& directory) {
-    std::error_code problem;
-    std::filesystem::create_directories(directory, problem);
-    if (problem || !std::filesystem::is_directory(directory) || access(directory.c_str(), W_OK | X_OK) != 0)
-        throw tape::error{"output folder '" + directory.string() + "' cannot be written" +
-                          (problem ? ": " + problem.message() : std::string{}) + "; choose another with -o"};
+    constexpr std::uintmax_t needed = 32 << 20; // result.json and report.html of a large grid
+    try {
+        std::filesystem::create_directories(directory);
+        auto const probe = directory / ".tape-compare-probe";
+        tape::write_text(probe, "");
+        std::filesystem::remove(probe);
+    } catch (std::exception const&) {
+        std::throw_with_nested(
+            tape::error{"output folder '" + directory.string() + "' cannot be written; choose another with --output"});
+    }
+    if (auto const space = std::filesystem::space(directory); space.available < needed)
+        throw tape::error{"output folder '" + directory.string() + "' has " + std::to_string(space.available >> 20) +
+                          " MB left, at least " + std::to_string(needed >> 20) +
+                          " MB are needed; choose another with --output"};
 }
 
 void compare(Arguments const& arguments) {
@@ -130,7 +212,8 @@ void compare(Arguments const& arguments) {
     result.manifest.version = TAPE_VERSION;
     result.manifest.started = started;
     result.manifest.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    tape::write_outputs(output, result);
+    tape::write_outputs(output, result, {.seed = plan.options.seed, .threads = plan.options.threads});
+    std::cout << "\nreport: " << (output / "report.html").string() << '\n';
 }
 
 } // namespace

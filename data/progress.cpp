@@ -55,7 +55,8 @@ void Progress::advance(std::uint64_t amount) {
 void Progress::draw(bool last) {
     double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     double const rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
-    std::string line = "\r" + label_ + ": " + std::to_string(done_);
+    std::string line{"\r"};
+    line += label_ + ": " + std::to_string(done_);
     if (total_ > 0) {
         double const left =
             rate > 0 ? static_cast<double>(total_ - (done_ < total_ ? done_ : total_)) / rate : INFINITY;

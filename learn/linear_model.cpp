@@ -249,14 +249,14 @@ class SoftmaxObjective {
     at::Tensor features_, labels_;
 };
 
-double dot(at::Tensor const& a, at::Tensor const& b) { return at::dot(a.flatten(), b.flatten()).item<double>(); }
+double inner_product(at::Tensor const& a, at::Tensor const& b) { return at::dot(a.flatten(), b.flatten()).item<double>(); }
 
 /// The last steps and gradient changes of L-BFGS, and the two-loop product with the inverse Hessian they imply.
 class CurvatureMemory {
   public:
     void add(at::Tensor const& step, at::Tensor const& change) {
-        double const curvature = dot(step, change);
-        if (curvature <= 1e-12 * dot(change, change)) return; // not convex within rounding: would spoil the direction
+        double const curvature = inner_product(step, change);
+        if (curvature <= 1e-12 * inner_product(change, change)) return; // not convex within rounding: would spoil the direction
         pairs_.push_back({step, change, curvature});
         if (pairs_.size() > 10) pairs_.pop_front();
     }
@@ -264,13 +264,13 @@ class CurvatureMemory {
         at::Tensor q = gradient.neg();
         std::vector<double> share(pairs_.size());
         for (std::size_t k = pairs_.size(); k-- > 0;) {
-            share[k] = dot(pairs_[k].step, q) / pairs_[k].curvature;
+            share[k] = inner_product(pairs_[k].step, q) / pairs_[k].curvature;
             q.sub_(pairs_[k].change, share[k]);
         }
-        q.mul_(pairs_.empty() ? 1.0 / std::max(1e-30, std::sqrt(dot(gradient, gradient)))
-                              : pairs_.back().curvature / dot(pairs_.back().change, pairs_.back().change));
+        q.mul_(pairs_.empty() ? 1.0 / std::max(1e-30, std::sqrt(inner_product(gradient, gradient)))
+                              : pairs_.back().curvature / inner_product(pairs_.back().change, pairs_.back().change));
         for (std::size_t k = 0; k < pairs_.size(); ++k)
-            q.add_(pairs_[k].step, share[k] - dot(pairs_[k].change, q) / pairs_[k].curvature);
+            q.add_(pairs_[k].step, share[k] - inner_product(pairs_[k].change, q) / pairs_[k].curvature);
         return q;
     }
 
@@ -290,7 +290,7 @@ std::pair<double, int> minimise(SoftmaxObjective const& objective, at::Tensor& t
     while (iteration < options.max_iterations && small_steps < 3) {
         ++iteration;
         at::Tensor const direction = memory.direction(current.gradient);
-        double const slope = dot(direction, current.gradient);
+        double const slope = inner_product(direction, current.gradient);
         if (!(slope < 0)) break; // at the optimum within rounding
         double length = 1;
         at::Tensor trial = theta + direction;

@@ -2,10 +2,10 @@
 
 #include "align/database.hpp"
 #include "data/alphabet.hpp"
+#include "data/temporary.hpp"
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <random>
@@ -13,23 +13,6 @@
 #include <vector>
 
 namespace tape::test {
-
-/// A directory of its own that goes when the test ends.
-class ScratchDirectory {
-  public:
-    ScratchDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "tape-align-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error{"mkdtemp failed: " + pattern};
-        path_ = pattern;
-    }
-    ~ScratchDirectory() { std::filesystem::remove_all(path_); }
-    ScratchDirectory(ScratchDirectory const&) = delete;
-    ScratchDirectory& operator=(ScratchDirectory const&) = delete;
-    [[nodiscard]] std::filesystem::path operator/(std::string const& name) const { return path_ / name; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 /// Background-distributed residues, now and then an unknown one.
 inline std::vector<Residue> random_protein(std::mt19937_64& random, std::size_t length, double unknown = 0.005) {

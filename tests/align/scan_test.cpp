@@ -24,9 +24,9 @@ std::vector<std::vector<Residue>> targets_of_many_lengths(std::mt19937_64& rando
 }
 
 TEST(Scan, EqualsReferenceOnEverySimdTarget) {
-    test::ScratchDirectory const scratch;
+    TemporaryDirectory const scratch;
     std::mt19937_64 random{7};
-    auto const database = test::make_database(scratch / "t.tdb", targets_of_many_lengths(random));
+    auto const database = test::make_database(scratch.path() / "t.tdb", targets_of_many_lengths(random));
     std::set<std::string> names;
     for (int const length : {1, 2, 15, 16, 17, 32, 33, 63, 64, 65, 100, 128, 129, 190, 192, 193, 300, 640, 641, 900, 1400, 1700}) {
         auto const query = random_scores(random, length);
@@ -43,23 +43,23 @@ TEST(Scan, EqualsReferenceOnEverySimdTarget) {
 }
 
 TEST(Scan, SaturatesAt255) {
-    test::ScratchDirectory const scratch;
+    TemporaryDirectory const scratch;
     std::vector<Residue> const tryptophans(60, static_cast<Residue>(amino_acids.find('W')));
-    auto const database = test::make_database(scratch / "t.tdb", {tryptophans, {0, 1, 2}});
+    auto const database = test::make_database(scratch.path() / "t.tdb", {tryptophans, {0, 1, 2}});
     auto const query = round_scores(sequence_scores(tryptophans, {.composition_bias = false, .mask_low_complexity = false}));
     EXPECT_EQ(ungapped_score_reference(query, database.residues(1)), 660);
     test::for_each_simd_target([&] { EXPECT_EQ(ungapped_scores(query, database)[1], 255); });
 }
 
 TEST(Scan, ThresholdScanFindsWhatTheScoresSay) {
-    test::ScratchDirectory const scratch;
+    TemporaryDirectory const scratch;
     std::mt19937_64 random{11};
     for (std::size_t const length : {40, 64, 150, 230, 700, 1500}) {
         auto const query = test::random_protein(random, length, 0);
         std::vector<std::vector<Residue>> targets;
         for (int t = 0; t < 300; ++t)
             targets.push_back(t % 3 == 0 ? test::mutated(random, query, 0.6) : test::random_protein(random, 20 + 3 * t));
-        auto const database = test::make_database(scratch / "t.tdb", targets);
+        auto const database = test::make_database(scratch.path() / "t.tdb", targets);
         auto const scores = sequence_scores(query);
         // Four units a half bit: fine enough for rounding to be no concern; the band of one half bit is left open.
         auto const fine = round_scores(scores, 4);
@@ -83,11 +83,11 @@ TEST(Scan, ThresholdScanFindsWhatTheScoresSay) {
 }
 
 TEST(Scan, SubsetAndThreadsChangeNothing) {
-    test::ScratchDirectory const scratch;
+    TemporaryDirectory const scratch;
     std::mt19937_64 random{13};
     std::vector<std::vector<Residue>> targets;
     for (int t = 0; t < 9000; ++t) targets.push_back(test::random_protein(random, 50 + t % 100));
-    auto const database = test::make_database(scratch / "t.tdb", targets);
+    auto const database = test::make_database(scratch.path() / "t.tdb", targets);
     auto const scores = sequence_scores(test::random_protein(random, 170));
     auto const rounded = round_scores(scores);
     auto const one = ungapped_scores(rounded, database, 1);
@@ -101,8 +101,8 @@ TEST(Scan, SubsetAndThreadsChangeNothing) {
 }
 
 TEST(Scan, EmptyQueryFindsNothing) {
-    test::ScratchDirectory const scratch;
-    auto const database = test::make_database(scratch / "t.tdb", {{1, 2, 3}, {4}});
+    TemporaryDirectory const scratch;
+    auto const database = test::make_database(scratch.path() / "t.tdb", {{1, 2, 3}, {4}});
     EXPECT_EQ(ungapped_scores(round_scores(sequence_scores({})), database), (std::vector<std::uint8_t>{0, 0}));
     EXPECT_TRUE(scan_above(sequence_scores({}), database, [](double) { return 1.0; }).empty());
 }

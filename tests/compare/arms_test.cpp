@@ -1,5 +1,4 @@
 #include "compare/arms.hpp"
-
 #include "compare/presets.hpp"
 #include "data/error.hpp"
 
@@ -27,7 +26,8 @@ std::string usage_message(std::vector<std::string> const& features) {
 using Names = std::vector<std::string>;
 
 TEST(arms, baseline_and_union_are_added) {
-    EXPECT_EQ(names(tape::parse_arms({"msa", "transformer"}, true, true)), (Names{"onehot", "msa", "transformer", "msa+transformer"}));
+    EXPECT_EQ(names(tape::parse_arms({"msa", "transformer"}, true, true)),
+              (Names{"onehot", "msa", "transformer", "msa+transformer"}));
     EXPECT_EQ(names(tape::parse_arms({"msa", "transformer"}, false, false)), (Names{"msa", "transformer"}));
     EXPECT_EQ(names(tape::parse_arms({"msa"}, true, true)), (Names{"onehot", "msa"}));
     EXPECT_EQ(names(tape::parse_arms({"msa", "onehot"}, true, true)), (Names{"msa", "onehot"}));
@@ -53,12 +53,15 @@ TEST(arms, weights_are_told_apart_from_names) {
 }
 
 TEST(arms, wrong_names_are_told) {
-    EXPECT_EQ(usage_message({"transfomer"}), "unknown arm `transfomer` (did you mean `transformer`?); known: onehot, msa, "
-                                             "transformer, unirep, unirep-64, unirep-256");
-    EXPECT_EQ(usage_message({"msa@x"}), "`msa` takes no weights, seen `msa@x`; choose alignments with --db or --msa-dir");
+    EXPECT_EQ(usage_message({"transfomer"}),
+              "unknown arm `transfomer` (did you mean `transformer`?); known: onehot, msa, "
+              "transformer, unirep, unirep-64, unirep-256");
+    EXPECT_EQ(usage_message({"msa@x"}),
+              "`msa` takes no weights, seen `msa@x`; choose alignments with --db or --msa-dir");
     EXPECT_EQ(usage_message({"msa", "msa"}), "arm `msa` is given twice");
     EXPECT_EQ(usage_message({"msa+msa"}), "arm `msa+msa` names `msa` twice");
-    EXPECT_EQ(usage_message({"msa+"}), "arm `msa+` has an empty part; write names joined by '+', such as msa+transformer");
+    EXPECT_EQ(usage_message({"msa+"}),
+              "arm `msa+` has an empty part; write names joined by '+', such as msa+transformer");
     EXPECT_EQ(usage_message({"unirep@"}), "`unirep@` names no weights after '@'; write a path or `random`");
     EXPECT_NE(usage_message({}).find("--features names no arm"), std::string::npos);
 }
@@ -83,7 +86,8 @@ TEST(presets, larger_subset_contains_the_smaller) {
     auto const task = tape::find_task("contact");
     auto const small = tape::load_task(task, {.train = 10, .valid = 5, .test = 8}, 1);
     auto const large = tape::load_task(task, {.train = 30, .valid = 9, .test = 20}, 1);
-    for (auto const& [part, whole] : {std::pair{&small.train, &large.train}, {&small.valid, &large.valid}, {&small.test, &large.test}}) {
+    for (auto const& [part, whole] :
+         {std::pair{&small.train, &large.train}, {&small.valid, &large.valid}, {&small.test, &large.test}}) {
         auto const few = ids(*part), many = ids(*whole);
         EXPECT_TRUE(std::ranges::includes(many, few));
     }
@@ -115,10 +119,12 @@ TEST(presets, class_sub_problem_keeps_the_frequent_classes) {
     EXPECT_EQ(kept.size(), 5u);
     int least = 1 << 30, most_left_out = 0;
     for (auto const& [label, count] : all)
-        if (kept.contains(label))
-            least = std::min(least, count), EXPECT_EQ(kept[label], count);
-        else
+        if (kept.contains(label)) {
+            least = std::min(least, count);
+            EXPECT_EQ(kept[label], count);
+        } else {
             most_left_out = std::max(most_left_out, count);
+        }
     EXPECT_GE(least, most_left_out);
 }
 

@@ -79,7 +79,7 @@ TEST(RidgePath, AgreesWithScikitLearn) {
 
 TEST(RidgePath, GradientVanishesAcrossTilesAndBlocks) {
     // More columns than a tile and more rows than a block in the primal; the same with the roles exchanged in the dual.
-    for (auto const [rows, columns] : {std::pair{4500, 450}, std::pair{420, 4200}}) {
+    for (auto const& [rows, columns] : {std::pair{4500, 450}, std::pair{420, 4200}}) {
         FeatureMatrix const x = random_matrix(rows, columns, 3);
         auto const y = linear_values(x, 4);
         std::vector<double> const lambdas{0.01, 50};

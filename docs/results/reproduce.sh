@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Measures the one-hot, UniRep, alignment and joined rows on the full test sets and writes them beside TAPE's published rows.
+#
+#   docs/results/reproduce.sh [WORK_DIR]        WORK_DIR (default: build/finding) keeps features and finished fits: safe to interrupt
+#
+# Needs the UniRep weights (tape-data fetch unirep --accept-licence; CC BY-NC 4.0) and Swiss-Prot (fetched when absent).
+#   1. onehot, unirep     every training protein of the protein-level tasks, RESIDUE_TRAIN (default 2500) of the residue and pair tasks
+#   2. onehot, msa, unirep, msa+unirep   MSA_TRAIN (default 1000) training proteins a task, alignments searched in the whole of
+#                         Swiss-Prot, about an hour of search on two cores; the same training proteins for every arm
+# Writes docs/results/finding.{html,tsv,md} and the single tables beside them.
+set -euo pipefail
+root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
+work=$(mkdir -p "${1:-$root/build/finding}" && cd "${1:-$root/build/finding}" && pwd)
+bin=${TAPE_BIN:-$root/build/release/bin}
+results=$root/docs/results
+export TAPE_CACHE=${TAPE_CACHE:-$work/cache}
+say() { printf '\n== %s\n' "$*"; }
+
+say "Swiss-Prot"
+swissprot=${SWISSPROT:-}
+if [ -z "$swissprot" ]; then
+  swissprot=$work/swissprot.tdb
+  if [ ! -s "$swissprot" ]; then
+    [ -s "$TAPE_CACHE/swissprot.fasta.zst" ] || "$bin/tape-data" fetch swissprot
+    "$bin/tape-db" build "$TAPE_CACHE/swissprot.fasta.zst" -o "$swissprot"
+  fi
+fi
+
+common=(--preset full --threads "${THREADS:-0}" --no-baseline)
+say "One-hot and UniRep, all training proteins of the protein-level tasks"
+"$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks remote_homology,fluorescence,stability --seeds 1 -o "$work/protein"
+say "One-hot and UniRep, residue and pair tasks"
+"$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks secondary_structure,contact --seeds "${SEEDS:-2}" \
+  --train-limit "${RESIDUE_TRAIN:-2500}" --valid-limit 300 -o "$work/residue"
+say "Alignments from Swiss-Prot"
+"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks all --seeds "${SEEDS:-2}" \
+  --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
+
+say "Side by side"
+"$bin/tape-report" "$work/protein/result.json" "$work/residue/result.json" "$work/msa/result.json" -o "$results/finding.html" --tsv "$results/finding.tsv"
+for run in protein residue msa; do cp "$work/$run/table.tsv" "$results/finding_$run.tsv"; done

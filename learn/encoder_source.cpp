@@ -1,0 +1,85 @@
+#include "learn/encoder_source.hpp"
+
+#include "data/error.hpp"
+#include "data/hash.hpp"
+#include "learn/device.hpp"
+#include "learn/encoder.hpp"
+#include "learn/models.hpp"
+#include "learn/transformer_encoder.hpp"
+#include "learn/unirep_encoder.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace tape {
+namespace {
+
+class EncoderSource : public FeatureSource {
+  public:
+    EncoderSource(std::string name, std::unique_ptr<Encoder> encoder) : name_{std::move(name)}, encoder_{std::move(encoder)} {}
+
+    [[nodiscard]] std::string name() const override { return name_; }
+    [[nodiscard]] std::string description() const override { return encoder_->description(); }
+    [[nodiscard]] int residue_width() const override { return encoder_->width(); }
+    [[nodiscard]] int pooled_width() const override { return encoder_->width(); }
+    [[nodiscard]] int pair_width() const override { return encoder_->pair_width(); }
+    [[nodiscard]] std::string content_hash() const override { return encoder_->content_hash(); }
+
+    [[nodiscard]] std::vector<ProteinFeatures> compute(std::span<Protein const> proteins, FeatureRequest request) override {
+        auto embeddings = encoder_->embed(proteins, {.rows = request.rows, .pooled = request.pooled,
+                                                     .pairs = request.pairs && encoder_->pair_width() > 0});
+        std::vector<ProteinFeatures> features(embeddings.size());
+        for (std::size_t i = 0; i < embeddings.size(); ++i) {
+            features[i].rows = std::move(embeddings[i].rows);
+            features[i].pooled = std::move(embeddings[i].pooled);
+            features[i].pairs = std::move(embeddings[i].pairs);
+        }
+        return features;
+    }
+
+  private:
+    std::string name_;
+    std::unique_ptr<Encoder> encoder_;
+};
+
+LoadedTransformer drawn_transformer(std::filesystem::path const& directory, std::uint64_t seed) {
+    auto const file = directory / "config.json";
+    auto const config = transformer_config(nlohmann::json::parse(read_text(file), nullptr, false), file.string());
+    return {Transformer{config, seed}, {}, content_hash(to_json(config).dump() + " drawn from seed " + std::to_string(seed))};
+}
+
+std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location, bool random, EncoderSourceOptions const& options) {
+    require_weights(location);
+    auto const device = resolve_device(options.device);
+    // fp32 unless asked: the networks we bundle are small, and their features were checked in fp32.
+    auto const precision = options.precision == "auto" ? at::kFloat : resolve_precision(options.precision, device);
+    auto loaded = random ? drawn_transformer(location.path, options.seed) : load_transformer(location.path);
+    return std::make_unique<TransformerEncoder>(std::move(loaded), TransformerEncoder::Options{device, precision});
+}
+
+std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random, EncoderSourceOptions const& options) {
+    auto const device = resolve_device(options.device);
+    auto const precision = resolve_precision(options.precision, device);
+    // The unpretrained network needs no weights, only a shape: the published 1900 units if none are there.
+    if (random) {
+        auto const config = std::filesystem::exists(location.path) ? load_unirep(location.path).model.config() : UniRepConfig{};
+        return std::make_unique<UniRepEncoder>(drawn_unirep(config, options.seed), UniRepEncoder::Options{device, precision});
+    }
+    require_weights(location);
+    return std::make_unique<UniRepEncoder>(load_unirep(location.path), UniRepEncoder::Options{device, precision});
+}
+
+} // namespace
+
+std::unique_ptr<Encoder> load_encoder(std::string const& model, bool random, EncoderSourceOptions const& options) {
+    auto const location = locate_model(model);
+    use_threads(options.threads);
+    return location.kind == ModelKind::transformer ? load_transformer_encoder(location, random, options)
+                                                   : load_unirep_encoder(location, random, options);
+}
+
+std::unique_ptr<FeatureSource> make_encoder_source(std::string const& name, std::string const& model, bool random,
+                                                   EncoderSourceOptions const& options) {
+    return std::make_unique<EncoderSource>(name, load_encoder(model, random, options));
+}
+
+} // namespace tape

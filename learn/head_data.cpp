@@ -1,0 +1,66 @@
+#include "learn/head_data.hpp"
+
+#include "data/error.hpp"
+
+#include <cmath>
+#include <numeric>
+
+namespace tape {
+
+void check_features(FeatureMatrix const& rows, int width, std::string const& split, std::size_t protein) {
+    if (rows.cols() != width)
+        throw data_error{split + " protein " + std::to_string(protein) + " has features of width " +
+                         std::to_string(rows.cols()) + ", expected " + std::to_string(width)};
+    if (rows.allFinite()) return;
+    for (Eigen::Index r = 0; r < rows.rows(); ++r)
+        for (Eigen::Index c = 0; c < rows.cols(); ++c)
+            if (!std::isfinite(rows(r, c)))
+                throw data_error{split + " protein " + std::to_string(protein) + " has the feature value " +
+                                 std::to_string(rows(r, c)) + " at row " + std::to_string(r) + ", column " +
+                                 std::to_string(c) + "; features must be finite"};
+}
+
+void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string const& split) {
+    if (rows.rows() > 0 && rows.cols() != width)
+        throw data_error{split + " proteins have features of width " + std::to_string(rows.cols()) + ", expected " +
+                         std::to_string(width)};
+    if (rows.allFinite()) return;
+    for (Eigen::Index r = 0; r < rows.rows(); ++r)
+        for (Eigen::Index c = 0; c < rows.cols(); ++c)
+            if (!std::isfinite(rows(r, c)))
+                throw data_error{split + " protein " + std::to_string(r) + " has the feature value " +
+                                 std::to_string(rows(r, c)) + " at column " + std::to_string(c) +
+                                 "; features must be finite"};
+}
+
+void RunningScaling::add(Eigen::Ref<FeatureMatrix const> rows) {
+    if (rows.rows() == 0) return;
+    auto const added = static_cast<double>(rows.rows());
+    Eigen::ArrayXd mean = Eigen::ArrayXd::Zero(rows.cols()), square = Eigen::ArrayXd::Zero(rows.cols());
+    for (Eigen::Index r = 0; r < rows.rows(); ++r) mean += rows.row(r).transpose().array().cast<double>();
+    mean /= added;
+    for (Eigen::Index r = 0; r < rows.rows(); ++r) square += (rows.row(r).transpose().array().cast<double>() - mean).square();
+    Eigen::ArrayXd const shift = mean - mean_;
+    double const total = count_ + added;
+    mean_ += shift * (added / total);
+    square_ += square + shift.square() * (count_ * added / total);
+    count_ = total;
+}
+
+void RunningScaling::standardise(Eigen::Ref<FeatureMatrix> rows) const {
+    Eigen::ArrayXd const deviation = (square_ / std::max(1.0, count_)).sqrt();
+    // The spread that rounding alone leaves in a constant column is no signal.
+    Eigen::ArrayXf const scale = (deviation > 1e-7 * mean_.abs() + 1e-30).select(deviation.max(1e-30).inverse(), 0.0).cast<float>();
+    Eigen::ArrayXf const mean = mean_.cast<float>();
+    for (Eigen::Index r = 0; r < rows.rows(); ++r)
+        rows.row(r) = ((rows.row(r).transpose().array() - mean) * scale).min(10.0F).max(-10.0F).matrix().transpose();
+}
+
+std::vector<std::size_t> shuffled_order(std::size_t count, std::mt19937_64& random) {
+    std::vector<std::size_t> order(count);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    for (std::size_t k = count; k > 1; --k) std::swap(order[k - 1], order[random() % k]);
+    return order;
+}
+
+} // namespace tape

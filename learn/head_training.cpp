@@ -1,0 +1,84 @@
+#include "learn/head_training.hpp"
+
+#include "data/error.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace tape {
+
+at::Device head_device(std::string const& name) {
+    if (name == "cpu") return at::kCPU;
+    if (name != "auto" && name != "cuda")
+        throw usage_error{"unknown device `" + name + "`; give auto, cpu or cuda"};
+    if (at::hasCUDA()) return at::Device{at::kCUDA, 0};
+    if (name == "cuda") throw error{"device `cuda` was asked for, but this LibTorch sees no CUDA device; use --device cpu"};
+    return at::kCPU;
+}
+
+at::ScalarType head_compute_type(at::Device const& device) {
+    if (device.is_cuda()) return at::kBFloat16;
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (__builtin_cpu_supports("avx512bf16")) return at::kBFloat16;
+#endif
+    return at::kFloat;
+}
+
+HeadParameters::HeadParameters(std::uint64_t seed, at::Device device)
+    : generator_{at::detail::createCPUGenerator(seed)}, device_{device} {}
+
+at::Tensor HeadParameters::draw(std::vector<std::int64_t> const& shape, double deviation) {
+    at::Tensor values = at::empty(shape, at::kFloat).normal_(0, deviation, generator_).to(device_);
+    tensors_.push_back(values.requires_grad_());
+    return tensors_.back();
+}
+
+at::Tensor HeadParameters::constant(std::vector<std::int64_t> const& shape, double value) {
+    tensors_.push_back(at::full(shape, value, at::TensorOptions{at::kFloat}.device(device_)).requires_grad_());
+    return tensors_.back();
+}
+
+at::Tensor HeadParameters::dropout(std::vector<std::int64_t> const& shape, double probability) {
+    return at::empty(shape, at::kFloat).bernoulli_(1 - probability, generator_).div_(1 - probability).to(device_);
+}
+
+std::vector<at::Tensor> HeadParameters::snapshot() const {
+    std::vector<at::Tensor> saved;
+    for (auto const& tensor : tensors_) saved.push_back(tensor.detach().clone());
+    return saved;
+}
+
+void HeadParameters::restore(std::vector<at::Tensor> const& saved) {
+    at::NoGradGuard const no_gradient;
+    for (std::size_t k = 0; k < tensors_.size(); ++k) tensors_[k].copy_(saved[k]);
+}
+
+HeadOptimiser::HeadOptimiser(std::vector<at::Tensor> parameters, double rate, std::int64_t steps)
+    : parameters_{std::move(parameters)}, adam_{parameters_, torch::optim::AdamWOptions{rate}.weight_decay(0.01)}, rate_{rate},
+      steps_{std::max<std::int64_t>(1, steps)} {}
+
+double HeadOptimiser::step(at::Tensor const& loss) {
+    double const share = static_cast<double>(done_++) / static_cast<double>(steps_);
+    double const warm = std::min(1.0, (share + 1.0 / static_cast<double>(steps_)) / 0.05);
+    double const cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, share)));
+    static_cast<torch::optim::AdamWOptions&>(adam_.param_groups()[0].options()).lr(rate_ * warm * (0.05 + 0.95 * cosine));
+    adam_.zero_grad();
+    loss.backward();
+    {
+        at::NoGradGuard const no_gradient;
+        at::Tensor square = at::zeros({}, loss.options().dtype(at::kFloat));
+        for (auto const& parameter : parameters_)
+            if (parameter.grad().defined()) square.add_(parameter.grad().square().sum());
+        at::Tensor const scale = at::clamp_max(at::rsqrt(square + 1e-12), 1.0);
+        for (auto const& parameter : parameters_)
+            if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);
+    }
+    adam_.step();
+    return loss.item<double>();
+}
+
+} // namespace tape

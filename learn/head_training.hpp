@@ -1,0 +1,54 @@
+#pragma once
+
+#include <torch/optim/adamw.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// What the two convolutional heads share: device, number type, seeded parameters, and one training recipe.
+namespace tape {
+
+/// "cpu", "cuda", or "auto" for cuda where there is one. @throws usage_error on another name, error where cuda is missing.
+at::Device head_device(std::string const& name);
+
+/// bfloat16 where the hardware multiplies it (GPU, or a CPU with AVX512-BF16, which oneDNN runs on AMX when there), else
+/// single precision. Parameters and losses are always in single precision.
+at::ScalarType head_compute_type(at::Device const& device);
+
+/// Trainable tensors drawn from one seed, independent of LibTorch's global generator.
+class HeadParameters {
+  public:
+    HeadParameters(std::uint64_t seed, at::Device device);
+    /// Normal with the given standard deviation.
+    at::Tensor draw(std::vector<std::int64_t> const& shape, double deviation);
+    at::Tensor constant(std::vector<std::int64_t> const& shape, double value);
+    /// Multipliers of inverted dropout: 0 with the given probability, else 1 / (1 - probability).
+    at::Tensor dropout(std::vector<std::int64_t> const& shape, double probability);
+    [[nodiscard]] std::vector<at::Tensor> const& tensors() const { return tensors_; }
+    [[nodiscard]] std::vector<at::Tensor> snapshot() const;
+    void restore(std::vector<at::Tensor> const& saved);
+
+  private:
+    at::Generator generator_;
+    at::Device device_;
+    std::vector<at::Tensor> tensors_;
+};
+
+/// AdamW (Loshchilov & Hutter, ICLR 2019; decay 0.01), gradient norm clipped to 1, warm-up over the first 5% of the steps and a
+/// half-cosine down to a twentieth of the peak rate.
+class HeadOptimiser {
+  public:
+    HeadOptimiser(std::vector<at::Tensor> parameters, double rate, std::int64_t steps);
+    /// Back-propagates and updates; returns the loss.
+    double step(at::Tensor const& loss);
+
+  private:
+    std::vector<at::Tensor> parameters_;
+    torch::optim::AdamW adam_;
+    double rate_;
+    std::int64_t steps_, done_ = 0;
+};
+
+} // namespace tape
