@@ -151,7 +151,7 @@ void run(ColumnPass<std::int32_t>& pass) { HWY_DYNAMIC_DISPATCH(run_pass_32)(pas
 template <typename T>
 StripedQuery<T> stripe(IntegerScores const& scores, GapCosts gaps) {
     StripedQuery<T> query;
-    query.lanes = HWY_DYNAMIC_DISPATCH(vector_bytes)() / sizeof(T);
+    query.lanes = std::max<std::size_t>(1, HWY_DYNAMIC_DISPATCH(vector_bytes)() / sizeof(T)); // a scalar target has one lane of any width
     query.vectors = (static_cast<std::size_t>(scores.length) + query.lanes - 1) / query.lanes;
     query.gap_first = static_cast<T>(gaps.open + gaps.extend);
     query.gap_extend = static_cast<T>(gaps.extend);

@@ -18,17 +18,17 @@ using tape::cli::Option;
 
 tape::cli::Program program() {
     std::vector<Option> options{
-        {.name = "<proteins>", .help = "FASTA file, also gz, xz or zst; - is stdin", .required = true},
+        {.name = "<proteins>", .default_value = "", .help = "FASTA file, also gz, xz or zst; - is stdin", .required = true},
         {.name = "model", .default_value = "transformer", .help = "name, folder or UniRep .npz", .group = "Model", .placeholder = "NAME"},
-        {.name = "random", .kind = Kind::flag, .help = "the same network with fresh weights drawn from --seed", .group = "Model"},
+        {.name = "random", .kind = Kind::flag, .default_value = "", .help = "the same network with fresh weights drawn from --seed", .group = "Model"},
         {.name = "precision", .default_value = "auto", .help = "matrix products in fp32 or bf16; auto = what the model was checked with",
          .group = "Model", .choices = {"auto", "fp32", "bf16"}},
-        {.name = "output", .help = ".npz with one array for each protein id", .group = "Output", .placeholder = "FILE", .short_name = 'o',
+        {.name = "output", .default_value = "", .help = ".npz with one array for each protein id", .group = "Output", .placeholder = "FILE", .short_name = 'o',
          .required = true},
         {.name = "pool", .default_value = "mean", .help = "mean: one vector for each protein; none: one row for each residue",
          .group = "Output", .choices = {"mean", "none"}},
-        {.name = "logits", .kind = Kind::flag, .help = "scores of every token at each residue instead of embeddings", .group = "Output"},
-        {.name = "pairs", .kind = Kind::flag, .help = "attention maps (L x L x maps) instead of embeddings", .group = "Output"},
+        {.name = "logits", .kind = Kind::flag, .default_value = "", .help = "scores of every token at each residue instead of embeddings", .group = "Output"},
+        {.name = "pairs", .kind = Kind::flag, .default_value = "", .help = "attention maps (L x L x maps) instead of embeddings", .group = "Output"},
     };
     options.push_back(tape::cli::device_option());
     for (auto const& common : tape::cli::common_options()) options.push_back(common);

@@ -33,23 +33,23 @@ std::vector<Option> training_options() {
 
 tape::cli::Program program() {
     std::vector<Option> options{
-        {.name = "corpus", .kind = Kind::list, .help = "sequences to learn from: FASTA (gz, xz, zst) or .tdb", .group = "Input",
+        {.name = "corpus", .kind = Kind::list, .default_value = "", .help = "sequences to learn from: FASTA (gz, xz, zst) or .tdb", .group = "Input",
          .placeholder = "FILES", .required = true},
-        {.name = "exclude", .kind = Kind::list, .help = "keep out sequences equal to, or containing, one of these (FASTA, .tdb, CSV)",
+        {.name = "exclude", .kind = Kind::list, .default_value = "", .help = "keep out sequences equal to, or containing, one of these (FASTA, .tdb, CSV)",
          .group = "Input", .placeholder = "FILES"},
-        {.name = "exclude-tests", .kind = Kind::flag, .help = "the same with the test proteins of every bundled task", .group = "Input"},
+        {.name = "exclude-tests", .kind = Kind::flag, .default_value = "", .help = "the same with the test proteins of every bundled task", .group = "Input"},
         {.name = "held-out", .kind = Kind::integer, .default_value = "200", .help = "validate on one sequence in this many",
          .group = "Input", .minimum = 2},
-        {.name = "output", .help = "run folder", .group = "Output", .placeholder = "DIR", .short_name = 'o', .required = true},
-        {.name = "export", .help = "also write the weights in half precision, to ship them", .group = "Output", .placeholder = "DIR"},
+        {.name = "output", .default_value = "", .help = "run folder", .group = "Output", .placeholder = "DIR", .short_name = 'o', .required = true},
+        {.name = "export", .default_value = "", .help = "also write the weights in half precision, to ship them", .group = "Output", .placeholder = "DIR"},
         {.name = "model", .default_value = "transformer", .help = "kind of network", .group = "Network", .choices = {"transformer"}},
         {.name = "size", .default_value = "8M", .help = "1M, 2M, 3M, or ESM-2's shapes 8M, 35M, 150M, 650M", .group = "Network"},
         {.name = "objective", .default_value = "mlm", .help = "what is learnt: mlm = masked residues", .group = "Network",
          .choices = {"mlm"}},
-        {.name = "hidden", .kind = Kind::integer, .help = "hidden size (default: as --size)", .group = "Network", .minimum = 2},
-        {.name = "layers", .kind = Kind::integer, .help = "layers (default: as --size)", .group = "Network", .minimum = 1},
-        {.name = "heads", .kind = Kind::integer, .help = "attention heads (default: as --size)", .group = "Network", .minimum = 1},
-        {.name = "feed-forward", .kind = Kind::integer, .help = "feed-forward size (default: 4 x hidden)", .group = "Network", .minimum = 1},
+        {.name = "hidden", .kind = Kind::integer, .default_value = "", .help = "hidden size (default: as --size)", .group = "Network", .minimum = 2},
+        {.name = "layers", .kind = Kind::integer, .default_value = "", .help = "layers (default: as --size)", .group = "Network", .minimum = 1},
+        {.name = "heads", .kind = Kind::integer, .default_value = "", .help = "attention heads (default: as --size)", .group = "Network", .minimum = 1},
+        {.name = "feed-forward", .kind = Kind::integer, .default_value = "", .help = "feed-forward size (default: 4 x hidden)", .group = "Network", .minimum = 1},
     };
     for (auto&& more : {training_options(), std::vector{tape::cli::device_option()}, tape::cli::common_options()})
         options.insert(options.end(), more.begin(), more.end());

@@ -50,6 +50,7 @@ std::unique_ptr<FeatureSource> make_msa_source(SourceSpec const&, SourceSettings
                              .library = bundled_alignments(),
                              .database = {},
                              .rounds = chosen.rounds,
+                             .parents = {},
                              .threads = settings.threads,
                              .quiet = settings.quiet};
     if (chosen.search)

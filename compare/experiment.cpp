@@ -252,7 +252,10 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     for (auto const& split : {data.task.train, data.task.valid, data.task.test})
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
     // The bundled alignment, whatever the arms read: the figure is about the protein family.
-    MsaSource family{{.library = bundled_alignments(), .threads = plan_.options.threads}};
+    MsaSourceOptions options;
+    options.library = bundled_alignments();
+    options.threads = plan_.options.threads;
+    MsaSource family{std::move(options)};
     Msa const alignment = family.alignment(variants.front().protein);
     if (alignment.depth() > 1)
         result.positions.push_back(position_statistics(alignment, variants, alignment_rows_shown));
@@ -263,7 +266,7 @@ Result Grid::run() {
     result.preset = plan_.options.preset;
     result.seeds = plan_.seeds;
     for (auto const& spec : plan_.arms) {
-        Arm arm{.name = spec.name, .sources = {}, .descriptions = {}};
+        Arm arm{.name = spec.name, .sources = {}, .descriptions = {}, .run = {}};
         for (auto const* source : pool_.sources(spec, plan_.seeds.front())) {
             arm.sources.push_back(source->name());
             arm.descriptions.push_back(source->description());

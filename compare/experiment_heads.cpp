@@ -66,7 +66,7 @@ StoredRun fit_pairs(TaskData const& data, JoinedFeatures const& features, Contac
     StoredRun stored;
     take_fit(stored.run, fit);
     for (auto const& probabilities : fit.probabilities)
-        stored.run.predictions.push_back({.pairs = top_pairs(probabilities)});
+        stored.run.predictions.emplace_back().pairs = top_pairs(probabilities);
     if (keep_maps) stored.maps = std::move(fit.probabilities);
     return stored;
 }
@@ -128,7 +128,7 @@ StoredRun fit_values(TaskData const& data, JoinedFeatures const& features, HeadO
                                     values_of(data.valid), features.pooled(data.test), options);
     StoredRun stored;
     take_fit(stored.run, fit);
-    for (double const value : fit.values) stored.run.predictions.push_back({.value = value});
+    for (double const value : fit.values) stored.run.predictions.emplace_back().value = value;
     return stored;
 }
 

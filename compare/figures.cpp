@@ -127,7 +127,9 @@ int arm_colour(Arm const& arm) {
 std::string arm_label(Result const& result, std::string const& arm) {
     auto const& entry = arm_named(result, arm);
     std::string const open = role_of(entry) == ArmRole::random_model ? " open" : "";
-    return "<span class=\"arm\"><i class=\"dot k" + std::to_string(arm_colour(entry)) + open + "\"></i>" + escape(arm) + "</span>";
+    std::string name; // long names may break before '@' and after '+'
+    for (char const c : arm) name += c == '@' ? "<wbr/>@" : c == '+' ? "+<wbr/>" : escape(std::string_view{&c, 1});
+    return "<span class=\"arm\"><i class=\"dot k" + std::to_string(arm_colour(entry)) + open + "\"></i><span>" + name + "</span></span>";
 }
 
 std::string question_text(Question question) {
@@ -207,7 +209,7 @@ Figure difference_figure(Result const& result, Analysis const& analysis) {
 namespace {
 
 struct GroupPlot {
-    static constexpr double left = 44, plot_width = 330, plot_height = 190, top = 10;
+    static constexpr double left = 44, plot_width = 330, plot_height = 190, top = 22;
     Span span;
     std::size_t groups = 0;
 
@@ -249,6 +251,7 @@ Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates 
     double const bottom = plot.top + plot.plot_height;
     Svg svg{plot.left + plot.plot_width + 12, bottom + 52, title, "Headline metric within groups of test examples, one line an arm."};
     svg.rect(plot.left, plot.top, plot.plot_width, plot.plot_height, "panel");
+    svg.text(plot.left, plot.top - 8, task.metrics.front().name, "small");
     for (double const tick : ticks(plot.span.low, plot.span.high, 5)) {
         svg.line(plot.left, plot.y_of(tick), plot.left + plot.plot_width, plot.y_of(tick), "axis");
         svg.text(plot.left - 6, plot.y_of(tick) + 4, compact_number(tick, 3), "small", "end");
@@ -272,7 +275,7 @@ Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates 
 
 Figure group_figure(Result const& result, Analysis const& analysis) {
     Figure figure{.id = "groups",
-                  .title = "For which proteins?",
+                  .title = "By depth of the alignment and distance from the wild type",
                   .caption = "The headline metric within groups of test examples, with " + percent(analysis.options.level) +
                              " intervals: by depth of the alignment where an arm reads one, by distance from the wild type "
                              "where the task has one. Where two lines cross, the answer to the question of this page changes sides.",

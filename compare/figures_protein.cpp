@@ -44,10 +44,10 @@ int confidence_step(float probability) {
 std::string cell(int x, int y) { return "M" + std::to_string(x) + " " + std::to_string(y) + "h1v1h-1z"; }
 
 Svg contact_panel(ContactMap const& map, TestExample const& example, std::vector<PairPrediction> const& pairs) {
-    constexpr double side = 250;
+    constexpr double side = 243;
     Svg svg{side + 2, side + 2, "Contact map of " + map.id + ", " + map.arm,
             "Lower triangle: true contacts. Upper triangle: the " + std::to_string(pairs.size()) +
-                " most probable predicted contacts, hits and misses in two colours, darker when more confident."};
+                " most probable predicted contacts, hits and misses in two colours, stronger when more confident."};
     svg.rect(1, 1, side, side, "panel");
     svg.open_group("translate(1 1) scale(" + compact_number(side / map.length, 4) + ")");
     std::set<std::array<int, 2>> const truth{example.contacts.begin(), example.contacts.end()};
@@ -76,9 +76,9 @@ Svg contact_panel(ContactMap const& map, TestExample const& example, std::vector
 
 Figure contact_figure(Result const& result) {
     Figure figure{.id = "contacts",
-                  .title = "Contacts, true and predicted",
-                  .caption = "Below the diagonal the true contacts (C-alpha closer than 8 \xC3\x85, at least six apart), dark where the "
-                             "prediction found them; above it the L most probable predictions of the arm, darker when more "
+                  .title = "True contacts below the diagonal, predictions above",
+                  .caption = "Below the diagonal the true contacts (C-alpha closer than 8 \xC3\x85, at least six apart), stronger where the "
+                             "prediction found them; above it the L most probable predictions of the arm, stronger when more "
                              "confident. The share of hits among those L stands in each heading.",
                   .legend = "<span class=\"key\"><i class=\"swatch hit\"></i>hit</span> <span class=\"key\"><i class=\"swatch "
                             "miss\"></i>miss</span> <span class=\"key\"><i class=\"swatch found\"></i>true, found</span> "
@@ -121,7 +121,7 @@ struct ValueRange {
 };
 
 Svg tsne_panel(EmbeddingSample const& sample, ValueRange const& range) {
-    constexpr double side = 270, pad = 12;
+    constexpr double side = 245, pad = 12;
     Svg svg{side, side, "t-SNE of GFP variants, features of " + sample.source,
             std::to_string(sample.points.size()) + " variants, coloured by log-fluorescence from dark (dim) to bright."};
     svg.rect(0, 0, side, side, "panel");
@@ -182,7 +182,7 @@ namespace {
 
 Svg entropy_panel(std::vector<double> const& entropy, std::vector<double> const& means, std::string const& wild_type,
                   std::string const& title) {
-    constexpr double left = 44, top = 8, width = 320, height = 220;
+    constexpr double left = 44, top = 22, width = 330, height = 220;
     double low = INFINITY, high = -INFINITY, most = 0;
     for (std::size_t i = 0; i < entropy.size(); ++i)
         if (std::isfinite(entropy[i]) && std::isfinite(means[i]))
@@ -203,7 +203,8 @@ Svg entropy_panel(std::vector<double> const& entropy, std::vector<double> const&
     }
     for (std::size_t i = 0; i < entropy.size(); ++i)
         if (std::isfinite(entropy[i]) && std::isfinite(means[i]))
-            svg.circle(x_of(entropy[i]), y_of(means[i]), 3, "f2 faint", std::string{wild_type[i]} + std::to_string(i + 1));
+            svg.circle(x_of(entropy[i]), y_of(means[i]), 3, "f2 dim", std::string{wild_type[i]} + std::to_string(i + 1));
+    svg.text(left, top - 8, "mean log-fluorescence", "small");
     svg.text(left + width / 2, top + height + 33, "column entropy, nats", "small", "middle");
     return svg;
 }

@@ -40,7 +40,7 @@ std::string const& figure_style() {
         "svg .s10{stroke:var(--s10)}svg .s11{stroke:var(--s11)}"
         "svg .hydrophobic{fill:var(--hydrophobic)}svg .charged{fill:var(--charged)}svg .polar{fill:var(--polar)}svg .other{fill:var(--other)}"
         "svg .hit{fill:var(--hit)}svg .miss{fill:var(--miss)}svg .truth{fill:var(--truth)}svg .found{fill:var(--found)}"
-        "svg .c0{opacity:.3}svg .c1{opacity:.45}svg .c2{opacity:.62}svg .c3{opacity:.8}svg .c4{opacity:1}";
+        "svg .dim{opacity:.65}svg .c0{opacity:.42}svg .c1{opacity:.55}svg .c2{opacity:.7}svg .c3{opacity:.85}svg .c4{opacity:1}";
     return style;
 }
 

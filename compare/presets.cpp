@@ -127,7 +127,9 @@ std::vector<Preset> const& presets() {
                     {"stability", {.train = 1500, .valid = 400, .test = 1500}}},
          .seeds = 2,
          .search_rounds = 2},
-        {.name = "full", .summary = "every example of every task; hours on two cores, days with a large database"}};
+        {.name = "full",
+         .summary = "every example of every task; hours on two cores, days with a large database",
+         .limits = {}}};
     return all;
 }
 

@@ -65,7 +65,7 @@ std::string results_section(Result const& result, Analysis const& analysis, std:
 std::string differences_section(Result const& result, Analysis const& analysis, std::vector<Figure> const& figures) {
     return "<section id=\"comparisons\"><h2>Which differences are real</h2><p>Two arms are called different only where the interval of "
            "their paired difference excludes zero and the permutation test stays below 5% after Holm\xE2\x80\x99s correction over every "
-           "line below. \xE2\x80\x9C" "Detectable\xE2\x80\x9D is the difference this test set would have shown with 80% power: an open "
+           "line below; \xE2\x80\x9C" "better\xE2\x80\x9D and \xE2\x80\x9Cworse\xE2\x80\x9D speak of the first of the two. \xE2\x80\x9C" "Detectable\xE2\x80\x9D is the difference this test set would have shown with 80% power: an open "
            "answer rules out little below it.</p>" +
            figures_html(figures, {"differences"}) + "<h3>All comparisons</h3>" + difference_table(result, analysis) + "</section>";
 }

@@ -107,20 +107,24 @@ std::string published_table(Result const& result) {
 
 std::string difference_table(Result const& result, Analysis const& analysis) {
     std::string body;
-    for (std::size_t t = 0; t < result.tasks.size(); ++t)
+    for (std::size_t t = 0; t < result.tasks.size(); ++t) {
+        if (!analysis.tasks[t].differences.empty())
+            body += "<tr class=\"task\"><th colspan=\"8\" scope=\"rowgroup\">" + title_of(result.tasks[t].task) + "</th></tr>";
         for (auto const& d : analysis.tasks[t].differences) {
-            std::string const answer = d.significant() ? (d.interval.value > 0 ? escape(d.a) + " better" : escape(d.b) + " better") : "open";
-            body += "<tr>" + row_title(title_of(result.tasks[t].task)) + cell(escape(d.a) + " \xE2\x88\x92 " + escape(d.b) + "<small>" + escape(question_text(d.question)) + "</small>", "pair") +
+            std::string const answer = !d.significant() ? "open" : d.interval.value > 0 ? "better" : "worse";
+            body += "<tr><td class=\"pair\" title=\"" + escape(question_text(d.question)) + "\">" + escape(d.a) + " \xE2\x88\x92 " +
+                    escape(d.b) + "</td>" +
                     cell(signed_number(d.interval.value) + " <small>[" + signed_number(d.interval.low) + ", " +
-                         signed_number(d.interval.high) + "]</small>", "value") +
-                    cell(p_text(d.p), "number") + cell(p_text(d.p_holm), "number") + cell(fixed_number(d.effect, 2), "number") +
-                    cell(std::to_string(d.better) + " : " + std::to_string(d.worse), "number") +
-                    cell(fixed_number(d.detectable, 3), "number") + cell(answer, d.significant() ? "yes" : "no") + "</tr>";
+                             signed_number(d.interval.high) + "]</small>",
+                         "value") +
+                    cell(answer, d.significant() ? "yes pair" : "no pair") + cell(p_text(d.p), "number") + cell(p_text(d.p_holm), "number") +
+                    cell(signed_number(d.effect, 2), "number") + cell(std::to_string(d.better) + ":" + std::to_string(d.worse), "number") +
+                    cell(fixed_number(d.detectable, 3), "number") + "</tr>";
         }
+    }
     if (body.empty()) return "<p>Only one arm ran, so there is nothing to compare.</p>";
-    return table(header({"Task", "Comparison", "Difference", "p", "p, Holm", "Effect d", "For : against",
-                         "Detectable", "Answer"}),
-                 body);
+    return "<div class=\"comparisons\">" +
+           table(header({"Comparison", "Difference", "Answer", "p", "p, Holm", "d", "For:against", "Detectable"}), body) + "</div>";
 }
 
 namespace {
@@ -268,7 +272,7 @@ std::string figure_html(Figure const& figure) {
     for (std::size_t p = 0; p < figure.panels.size(); ++p) {
         std::string const id = figure.id + "-" + std::to_string(p);
         auto const& panel = figure.panels[p];
-        html += "<div class=\"panel-box\">" + (panel.heading.empty() ? "" : "<h4>" + escape(panel.heading) + "</h4>") + panel.drawing.markup(id) +
+        html += "<div class=\"panel-box\" style=\"width:" + compact_number(panel.drawing.width()) + "px\">" + (panel.heading.empty() ? "" : "<h4>" + escape(panel.heading) + "</h4>") + panel.drawing.markup(id) +
                 "<div class=\"tools\"><a download=\"" + id + ".svg\" href=\"" + data_uri("image/svg+xml", panel.drawing.file()) + "\">SVG</a></div></div>";
     }
     return html + "</div><div class=\"tools\"><a download=\"" + figure.id + ".tsv\" href=\"" +

@@ -24,6 +24,14 @@ std::string joined(std::vector<std::string> const& parts) {
     return text;
 }
 
+/// The title without its metric, "Contacts", unless two tasks would share it.
+std::string short_title(Result const& result, std::size_t task) {
+    auto const stem = [](std::string const& title) { return title.substr(0, title.find(" (")); };
+    std::string const own = stem(result.tasks[task].task.title);
+    auto const alike = std::count_if(result.tasks.begin(), result.tasks.end(), [&](TaskResult const& t) { return stem(t.task.title) == own; });
+    return alike > 1 ? result.tasks[task].task.title : own;
+}
+
 std::string tasks_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " task" : " tasks"); }
 
 /// One pair of arms over all tasks.
@@ -50,7 +58,7 @@ std::vector<Contest> contests_of(Result const& result, Analysis const& analysis,
             auto found = std::find_if(contests.begin(), contests.end(), [&](Contest const& c) { return c.a == d.a && c.b == opponent; });
             if (found == contests.end()) found = contests.insert(contests.end(), {d.a, opponent, question, {}, {}, {}});
             bool const better = d.significant() && d.interval.value > 0, worse = d.significant() && d.interval.value < 0;
-            (better ? found->won : worse ? found->lost : found->open).push_back(outcome_text(result.tasks[t].task.title, d, worse));
+            (better ? found->won : worse ? found->lost : found->open).push_back(outcome_text(short_title(result, t), d, worse));
         }
     return contests;
 }
@@ -106,11 +114,12 @@ std::size_t fewest_seeds(Analysis const& analysis) {
 
 std::string train_sizes(Result const& result) {
     std::vector<std::string> parts;
-    for (auto const& task : result.tasks) {
+    for (std::size_t t = 0; t < result.tasks.size(); ++t) {
+        auto const& task = result.tasks[t];
         std::size_t size = 0;
         for (auto const& run : task.runs) size = std::max(size, run.train_size);
         if (size == 0 || (task.train_available != 0 && size >= task.train_available)) continue;
-        parts.push_back(task.task.title + " " + std::to_string(size) +
+        parts.push_back(short_title(result, t) + " " + std::to_string(size) +
                         (task.train_available != 0 ? " of " + std::to_string(task.train_available) : ""));
     }
     return list_text(parts);

@@ -2,8 +2,8 @@
 
 #include "align/substitution.hpp"
 #include "data/error.hpp"
+#include "features/coupling_kernel.hpp"
 
-#include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 #include <algorithm>
@@ -69,44 +69,16 @@ Matrix centred_rows(Msa const& msa, Matrix const& mean, Eigen::MatrixXd const& r
     return result;
 }
 
-/// Factor Z with (I + W W^T)^-1 = I - Z Z^T off the diagonal blocks (rank < n), or = Z Z^T (otherwise): either way the
-/// off-diagonal blocks are +-Z_i Z_j^T.
-Matrix inverse_factor(Matrix const& scaled) {
-    Eigen::Index const n = scaled.rows(), rank = scaled.cols();
-    if (rank < n) {
-        Matrix gram = Matrix::Identity(rank, rank);
-        gram.selfadjointView<Eigen::Lower>().rankUpdate(scaled.transpose());
-        Eigen::LLT<Matrix> const cholesky{gram};
-        return cholesky.matrixL().solve(scaled.transpose()).transpose();
-    }
-    Matrix full = Matrix::Identity(n, n);
-    full.selfadjointView<Eigen::Lower>().rankUpdate(scaled);
-    Eigen::LLT<Matrix> const cholesky{full};
-    return cholesky.matrixL().solve(Matrix::Identity(n, n)).transpose();
-}
-
-/// Frobenius norms of the blocks G D^-1/2 Z_i Z_j^T D^-1/2 G^T, where G (20 x s) picks the gauge and the amino acids.
+/// Frobenius norms of the blocks of G C^-1 G^T, where G (20 x s) picks the gauge and the amino acids.
 std::vector<float> block_norms(Covariance const& covariance, Eigen::MatrixXd const& gauge, std::size_t length) {
-    Matrix const factor = inverse_factor(covariance.scaled);
-    Eigen::Index const s = covariance.block_root_inverse.rows(), columns = static_cast<Eigen::Index>(length);
-    Eigen::MatrixXf const transform = (gauge * covariance.block_root_inverse).cast<float>();
-    // Position-major and transposed: rank x (20 L), so that products run along contiguous memory.
-    Matrix turned(factor.cols(), block * columns);
-    for (Eigen::Index c = 0; c < columns; ++c)
-        turned.middleCols(block * c, block) = (transform * factor.middleRows(s * c, s)).transpose();
-    constexpr Eigen::Index group = 8; // positions a product: wide enough for Eigen's kernel, small enough for the cache
-    std::vector<float> norms(length * length, 0.f);
-    for (Eigen::Index first = 0; first < columns; first += group) {
-        Eigen::Index const count = std::min(group, columns - first);
-        Matrix const product =
-            turned.middleCols(block * first, block * count).transpose() * turned.rightCols(block * (columns - first));
-        for (Eigen::Index i = 0; i < count; ++i)
-            for (Eigen::Index j = i + 1; j < columns - first; ++j) {
-                float const norm = product.block<block, block>(block * i, block * j).norm();
-                auto const a = static_cast<std::size_t>(first + i), b = static_cast<std::size_t>(first + j);
-                norms[a * length + b] = norms[b * length + a] = norm;
-            }
-    }
+    Matrix const transform = (gauge * covariance.block_root_inverse).cast<float>();
+    std::vector<float> norms(length * length);
+    coupling_kernel()({.scaled = covariance.scaled.data(),
+                       .transform = transform.data(),
+                       .norms = norms.data(),
+                       .length = static_cast<std::ptrdiff_t>(length),
+                       .states = transform.cols(),
+                       .rank = covariance.scaled.cols()});
     return norms;
 }
 

@@ -1,6 +1,8 @@
 #include "learn/corpus.hpp"
 
+#ifdef TAPE_WITH_SEARCH
 #include "align/database.hpp"
+#endif
 #include "data/alphabet.hpp"
 #include "data/dataset.hpp"
 #include "data/error.hpp"
@@ -9,7 +11,9 @@
 #include "data/io.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <istream>
+#include <memory>
 #include <limits>
 #include <sstream>
 #include <unordered_set>
@@ -47,13 +51,23 @@ std::vector<std::string> read_csv_sequences(std::filesystem::path const& file) {
     return sequences;
 }
 
+#ifdef TAPE_WITH_SEARCH
+void for_each_of_database(std::filesystem::path const& file, std::function<void(std::string const&)> const& visit) {
+    Database const database{file};
+    for (std::size_t i = 0; i < database.size(); ++i) {
+        auto const codes = database.residues(i);
+        visit(decode_residues({codes.begin(), codes.end()}));
+    }
+}
+#else
+void for_each_of_database(std::filesystem::path const& file, std::function<void(std::string const&)> const&) {
+    throw usage_error{file.string() + ": this build has no database search and cannot read .tdb files; give FASTA"};
+}
+#endif
+
 void for_each_sequence(std::filesystem::path const& file, std::function<void(std::string const&)> const& visit) {
     if (file.extension() == ".tdb") {
-        Database const database{file};
-        for (std::size_t i = 0; i < database.size(); ++i) {
-            auto const codes = database.residues(i);
-            visit(decode_residues({codes.begin(), codes.end()}));
-        }
+        for_each_of_database(file, visit);
     } else if (file.filename().string().find(".csv") != std::string::npos) {
         for (auto const& sequence : read_csv_sequences(file)) visit(sequence);
     } else {

@@ -1,4 +1,5 @@
 #include "data/alphabet.hpp"
+
 #include "scratch.hpp"
 
 #include <numeric>
@@ -12,9 +13,12 @@ TEST(Alphabet, EveryByteHasTheCodeTheHeaderStates) {
         char const letter = static_cast<char>(byte);
         char const upper = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 32) : letter;
         Residue expected = invalid_code;
-        if (auto const at = amino_acids.find(upper); at != std::string_view::npos && upper != '\0') expected = static_cast<Residue>(at);
-        else if (unknown.find(upper) != std::string::npos || letter == '*') expected = unknown_code;
-        else if (letter == '-' || letter == '.') expected = gap_code;
+        if (auto const at = amino_acids.find(upper); at != std::string_view::npos && upper != '\0')
+            expected = static_cast<Residue>(at);
+        else if (unknown.find(upper) != std::string::npos || letter == '*')
+            expected = unknown_code;
+        else if (letter == '-' || letter == '.')
+            expected = gap_code;
         EXPECT_EQ(residue_code(letter), expected) << byte;
     }
 }
@@ -27,7 +31,8 @@ TEST(Alphabet, DecodingInvertsEncoding) {
 
 TEST(Alphabet, NamesTheFirstInvalidLetter) {
     auto const outcome = test::outcome_of([] { encode_residues("MK1V?"); });
-    EXPECT_EQ(outcome.message, "'1' at position 3 is no residue letter; expected the 20 amino acids or X, B, Z, J, U, O");
+    EXPECT_EQ(outcome.message,
+              "'1' at position 3 is no residue letter; expected the 20 amino acids or X, B, Z, J, U, O");
     EXPECT_EQ(outcome.code, exit_code::bad_data);
 }
 

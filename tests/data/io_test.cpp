@@ -3,17 +3,16 @@
 #include "data/io.hpp"
 #include "data/manifest.hpp"
 #include "data/text.hpp"
+
 #include "scratch.hpp"
-
 #include <nlohmann/json.hpp>
-
-#include <random>
-#include <regex>
-
-#include <csignal>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <random>
+#include <regex>
 
 namespace tape {
 namespace {
@@ -89,7 +88,8 @@ TEST_P(Compressed, GetlineThrowsInsteadOfEnding) {
     auto const path = file("cut", packed.substr(0, packed.size() - 9));
     auto const outcome = test::outcome_of([&path] {
         auto const in = open_input(path);
-        for (std::string line; std::getline(*in, line);) {}
+        for (std::string line; std::getline(*in, line);) {
+        }
     });
     EXPECT_EQ(outcome.code, exit_code::bad_data);
 }
@@ -103,9 +103,11 @@ TEST_F(Io, ZeroPaddingBehindGzipIsFine) {
 }
 
 TEST_F(Io, PlainFilesOfEveryShortLengthAreReadAsTheyAre) {
-    std::string const magics = "\x1f\xfd" "7zXZ\x28\xb5\x2f";
+    std::string const magics = "\x1f\xfd"
+                               "7zXZ\x28\xb5\x2f";
     for (std::size_t size = 0; size < 6; ++size) {
-        std::string const text = magics.substr(0, std::min<std::size_t>(size, 1)) + std::string(size > 1 ? size - 1 : 0, 'x');
+        std::string const text =
+            magics.substr(0, std::min<std::size_t>(size, 1)) + std::string(size > 1 ? size - 1 : 0, 'x');
         EXPECT_EQ(read_text(file("short", text)), text);
     }
 }
@@ -136,10 +138,11 @@ TEST_F(Io, NothingIsLeftWithoutCommit) {
                                   }),
                  std::runtime_error);
     EXPECT_EQ(files_left(), 0u);
-    EXPECT_THROW(write_path_atomically(target, [](std::filesystem::path const& path) {
-                     std::ofstream{path} << "x";
-                     throw std::runtime_error{"stop"};
-                 }),
+    EXPECT_THROW(write_path_atomically(target,
+                                       [](std::filesystem::path const& path) {
+                                           std::ofstream{path} << "x";
+                                           throw std::runtime_error{"stop"};
+                                       }),
                  std::runtime_error);
     EXPECT_EQ(files_left(), 0u);
 }
@@ -168,10 +171,11 @@ TEST_F(Io, WritePathAtomicallyRenames) {
 
 TEST_F(Io, UnwritablePlacesAreNamed) {
     auto const nowhere = test::outcome_of([&] { write_text(directory / "no" / "x", "t"); });
-    EXPECT_EQ(nowhere.message, (directory / "no" / "x").string() + ": cannot write: the directory " + (directory / "no").string() +
-                                   " does not exist");
+    EXPECT_EQ(nowhere.message, (directory / "no" / "x").string() + ": cannot write: the directory " +
+                                   (directory / "no").string() + " does not exist");
     EXPECT_EQ(nowhere.code, exit_code::failed);
-    EXPECT_EQ(test::outcome_of([&] { write_text(directory, "t"); }).message, directory.string() + ": cannot write: is a directory");
+    EXPECT_EQ(test::outcome_of([&] { write_text(directory, "t"); }).message,
+              directory.string() + ": cannot write: is a directory");
 }
 
 TEST_F(Io, AFullDeviceIsAnError) {

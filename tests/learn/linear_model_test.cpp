@@ -154,7 +154,7 @@ TEST(SoftmaxPath, LargeProblemInSinglePrecisionReachesTheOptimum) {
     for (std::size_t n = 0; n < labels.size(); ++n) labels[n] = static_cast<int>(n * 7 % 260);
     tape::SoftmaxOptions options;
     options.threads = 2;
-    tape::softmax_path(x, labels, 260, std::vector<double>{0.003}, options, [&](tape::SoftmaxModel const& model) {
+    tape::softmax_path(x, labels, 260, std::vector<double>{0.03}, options, [&](tape::SoftmaxModel const& model) {
         FeatureMatrix const p = tape::predict(model, x, 2);
         Eigen::MatrixXd residual = p.cast<double>();
         double loss = 0;
