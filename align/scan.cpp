@@ -138,6 +138,23 @@ void scan_long(Stripes stripes, std::span<std::span<Residue const> const> sequen
 
 template <bool exact>
 void scan_stripes(Stripes stripes, std::span<std::span<Residue const> const> sequences, std::uint8_t* results) {
+    // Beyond what the registers hold, cells live in memory.
+    constexpr std::size_t registers = byte_lanes >= 64 ? 32 : 16;
+    if constexpr (registers >= 32) {
+        switch (stripes.vectors) {
+        case 11: return scan_fixed<exact, 11>(stripes, sequences, results);
+        case 12: return scan_fixed<exact, 12>(stripes, sequences, results);
+        case 13: return scan_fixed<exact, 13>(stripes, sequences, results);
+        case 14: return scan_fixed<exact, 14>(stripes, sequences, results);
+        case 15: return scan_fixed<exact, 15>(stripes, sequences, results);
+        case 16: return scan_fixed<exact, 16>(stripes, sequences, results);
+        case 17: return scan_fixed<exact, 17>(stripes, sequences, results);
+        case 18: return scan_fixed<exact, 18>(stripes, sequences, results);
+        case 19: return scan_fixed<exact, 19>(stripes, sequences, results);
+        case 20: return scan_fixed<exact, 20>(stripes, sequences, results);
+        default: break;
+        }
+    }
     switch (stripes.vectors) {
     case 1: return scan_fixed<exact, 1>(stripes, sequences, results);
     case 2: return scan_fixed<exact, 2>(stripes, sequences, results);

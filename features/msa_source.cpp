@@ -157,6 +157,14 @@ std::vector<std::filesystem::path> bundled_alignments() {
     return files;
 }
 
+std::string file_name_of_id(std::string const& id) {
+    constexpr std::size_t longest = 200;
+    std::string name = id;
+    for (char& c : name)
+        if (c == '/' || static_cast<unsigned char>(c) < 32 || c == 127) c = '_';
+    return name.size() <= longest ? name : name.substr(0, longest - 33) + "-" + tape::content_hash(id);
+}
+
 std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::size_t minimum_group) {
     struct Group {
         std::string const* representative;
@@ -204,9 +212,7 @@ struct MsaSource::State {
     }
 
     [[nodiscard]] std::optional<std::filesystem::path> ready_file(std::string const& id) const {
-        // An id with a slash would name a file elsewhere; tape-msa writes '_' in its place.
-        std::string name = id;
-        std::ranges::replace(name, '/', '_');
+        std::string const name = file_name_of_id(id);
         for (auto const* extension : alignment_extensions)
             for (auto const* compression : compression_extensions)
                 if (auto const file = options.directory / (name + extension + compression);

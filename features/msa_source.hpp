@@ -39,6 +39,10 @@ struct MsaSourceOptions {
 /// The alignments that come with the product: data_directory()/msa, sorted by name; none if the folder is missing.
 std::vector<std::filesystem::path> bundled_alignments();
 
+/// An id as a file name: '/' and control characters become '_', and what is longer than 200 bytes is cut and gets its
+/// hash.
+std::string file_name_of_id(std::string const& id);
+
 /// Representatives of groups of variants: going through the proteins in order, one that has the length of an earlier
 /// representative and differs from it in at most max(4, 10% of L) places joins its group, another one becomes a
 /// representative; returned are those with at least `minimum_group` members. Deterministic in the order given.

@@ -29,7 +29,7 @@ at::ScalarType head_compute_type(at::Device const& device) {
 }
 
 HeadParameters::HeadParameters(std::uint64_t seed, at::Device device)
-    : generator_{at::detail::createCPUGenerator(seed)}, device_{device} {}
+    : generator_{at::detail::createCPUGenerator(seed)}, random_{seed}, device_{device} {}
 
 at::Tensor HeadParameters::draw(std::vector<std::int64_t> const& shape, double deviation) {
     at::Tensor values = at::empty(shape, at::kFloat).normal_(0, deviation, generator_).to(device_);
@@ -42,8 +42,19 @@ at::Tensor HeadParameters::constant(std::vector<std::int64_t> const& shape, doub
     return tensors_.back();
 }
 
-at::Tensor HeadParameters::dropout(std::vector<std::int64_t> const& shape, double probability) {
-    return at::empty(shape, at::kFloat).bernoulli_(1 - probability, generator_).div_(1 - probability).to(device_);
+at::Tensor HeadParameters::dropout(std::vector<std::int64_t> const& shape, double probability, at::ScalarType type) {
+    // A byte a value: several times faster than Tensor::bernoulli_, which was a third of a training step.
+    at::Tensor const mask = at::empty(shape, at::kFloat);
+    double const threshold = std::round(probability * 256);
+    auto const kept = static_cast<float>(256 / (256 - threshold));
+    auto const limit = static_cast<std::uint32_t>(threshold);
+    float* out = mask.data_ptr<float>();
+    for (std::int64_t begin = 0, size = mask.numel(); begin < size; begin += 8) {
+        std::uint64_t bits = random_();
+        for (std::int64_t k = begin; k < std::min(begin + 8, size); ++k, bits >>= 8)
+            out[k] = kept * static_cast<float>(static_cast<std::uint32_t>(bits & 255) >= limit);
+    }
+    return mask.to(type).to(device_);
 }
 
 std::vector<at::Tensor> HeadParameters::snapshot() const {

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -24,14 +25,15 @@ class HeadParameters {
     /// Normal with the given standard deviation.
     at::Tensor draw(std::vector<std::int64_t> const& shape, double deviation);
     at::Tensor constant(std::vector<std::int64_t> const& shape, double value);
-    /// Multipliers of inverted dropout: 0 with the given probability, else 1 / (1 - probability).
-    at::Tensor dropout(std::vector<std::int64_t> const& shape, double probability);
+    /// Multipliers of inverted dropout: 0 with the given probability (to 1/256), else 1 / (1 - probability).
+    at::Tensor dropout(std::vector<std::int64_t> const& shape, double probability, at::ScalarType type);
     [[nodiscard]] std::vector<at::Tensor> const& tensors() const { return tensors_; }
     [[nodiscard]] std::vector<at::Tensor> snapshot() const;
     void restore(std::vector<at::Tensor> const& saved);
 
   private:
     at::Generator generator_;
+    std::mt19937_64 random_;
     at::Device device_;
     std::vector<at::Tensor> tensors_;
 };

@@ -48,7 +48,7 @@ struct PairExample {
     std::vector<std::int8_t> contacts;           ///< L x L: 1 contact, 0 none, -1 unknown (unresolved)
 };
 struct PairFit : HeadFit {
-    std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x L, symmetric
+    std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x L, symmetric; 0 where |i - j| < 6
 };
 PairFit fit_pair_head(std::span<PairExample const> train, std::span<PairExample const> valid,
                       std::span<PairExample const> test, int width, int pair_width, HeadOptions const& options);

@@ -21,13 +21,14 @@ constexpr std::int64_t separator = 2; // zero rows between packed proteins: half
 constexpr double dropout_share = 0.25;
 constexpr double learning_rate = 1e-3;
 constexpr std::int64_t train_tokens = 2048, predict_tokens = 8192;
+constexpr std::int64_t token_step = 512; // batches are filled up to a multiple: oneDNN compiles its kernels anew for every size
 constexpr int patience = 4;
 constexpr std::int64_t memory_limit = std::int64_t{2} << 30;
 
 struct Batch {
-    at::Tensor rows;   ///< (T + 4) x D: proteins with two zero rows before, between and after
+    at::Tensor rows;   ///< (T + 4) x D: proteins with two zero rows before, between and after, then zero rows to a round number
     at::Tensor labels; ///< T, -1 where nothing counts
-    at::Tensor inside; ///< T x 1, 0 on separators
+    at::Tensor inside; ///< T x 1, 0 outside proteins
 };
 
 /// One split: checked, standardised, packed protein after protein; kept in memory if it is small, else read again batch by batch.
@@ -73,24 +74,20 @@ class ResidueSplit {
     }
 
     [[nodiscard]] Batch batch(std::span<std::size_t const> proteins, at::Device device) const {
-        at::Tensor const zeros = at::zeros({separator, width_}, type_);
-        std::vector<at::Tensor> parts{zeros};
         std::int64_t total = 0;
-        for (std::size_t n : proteins) {
-            parts.push_back(kept_.empty() ? read(n) : kept_[n]);
-            parts.push_back(zeros);
-            total += length(n) + separator;
-        }
-        total -= separator;
+        for (std::size_t n : proteins) total += length(n) + separator;
+        total = (total + token_step - 1) / token_step * token_step;
+        at::Tensor rows = at::zeros({total + kernel - 1, width_}, type_);
         at::Tensor labels = at::full({total}, -1, at::kLong), inside = at::zeros({total, 1}, type_);
         std::int64_t offset = 0;
         for (std::size_t n : proteins) {
+            rows.narrow(0, offset + separator, length(n)).copy_(kept_.empty() ? read(n) : kept_[n]);
             for (std::int64_t k = 0; k < length(n); ++k)
                 labels.data_ptr<std::int64_t>()[offset + k] = label(n, static_cast<std::size_t>(k));
             inside.narrow(0, offset, length(n)).fill_(1);
             offset += length(n) + separator;
         }
-        return {at::cat(parts).to(device), labels.to(device), inside.to(device)};
+        return {rows.to(device), labels.to(device), inside.to(device)};
     }
 
   private:
@@ -115,7 +112,7 @@ class ResidueNetwork {
         : parameters_{seed, device}, type_{type},
           first_{parameters_.draw({hidden_size, kernel * width}, std::sqrt(2.0 / static_cast<double>(kernel * width)))},
           first_bias_{parameters_.constant({hidden_size}, 0)},
-          second_{parameters_.draw({classes, output_kernel * hidden_size}, std::sqrt(1.0 / (output_kernel * hidden_size)))},
+          second_{parameters_.draw({output_kernel * classes, hidden_size}, std::sqrt(1.0 / (output_kernel * hidden_size)))},
           second_bias_{parameters_.constant({classes}, 0)} {}
 
     [[nodiscard]] HeadParameters& parameters() { return parameters_; }
@@ -126,11 +123,13 @@ class ResidueNetwork {
         // Rows t .. t + 4 are contiguous, so that the window of position t is one row of a strided view.
         at::Tensor const windows = batch.rows.as_strided({total, kernel * width}, {width, 1}).contiguous();
         at::Tensor hidden = at::linear(windows, first_.to(type_), first_bias_.to(type_)).relu() * batch.inside;
-        if (train) hidden = hidden * parameters_.dropout({total, hidden_size}, dropout_share).to(type_);
-        at::Tensor const edge = at::zeros({1, hidden_size}, hidden.options());
-        at::Tensor const padded = at::cat({edge, hidden, edge});
-        at::Tensor const around = at::cat({padded.narrow(0, 0, total), padded.narrow(0, 1, total), padded.narrow(0, 2, total)}, 1);
-        return at::linear(around, second_.to(type_), second_bias_.to(type_)).to(at::kFloat);
+        if (train) hidden = hidden * parameters_.dropout({total, hidden_size}, dropout_share, type_);
+        // T x (tap, class): each tap's share for every position, then the three shares of a position's neighbourhood are added.
+        at::Tensor const taps = at::linear(hidden, second_.to(type_)).to(at::kFloat);
+        auto const classes = second_bias_.size(0);
+        at::Tensor const padded = at::constant_pad_nd(taps, {0, 0, 1, 1}); // beyond the ends is nothing
+        return padded.narrow(0, 0, total).narrow(1, 0, classes) + padded.narrow(0, 1, total).narrow(1, classes, classes) +
+               padded.narrow(0, 2, total).narrow(1, 2 * classes, classes) + second_bias_;
     }
 
   private:

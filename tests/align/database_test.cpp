@@ -61,7 +61,9 @@ TEST_F(DatabaseFile, GivesBackWhatWasWritten) {
         auto const original = static_cast<std::size_t>(std::stoi(std::string{database.id(i).substr(2)}));
         EXPECT_TRUE(std::ranges::equal(database.residues(i), proteins[original]));
         EXPECT_EQ(database.description(i), original % 2 ? "kinase, putative (EC 2.7)" : "");
-        if (i > 0) EXPECT_LE(database.residues(i - 1).size(), database.residues(i).size());
+        if (i > 0) {
+            EXPECT_LE(database.residues(i - 1).size(), database.residues(i).size());
+        }
         residues += database.residues(i).size();
     }
     EXPECT_EQ(database.residue_count(), residues);
@@ -95,7 +97,9 @@ TEST_F(DatabaseFile, AnyAlteredByteIsFound) {
         bytes[at] = static_cast<char>(bytes[at] ^ (1 << at % 8));
         write_bytes(altered, bytes);
         EXPECT_THROW(Database{altered}.verify(), data_error) << "byte " << at;
-        if (at < 128) EXPECT_THROW(Database{altered}, data_error) << "header byte " << at;
+        if (at < 128) {
+            EXPECT_THROW(Database{altered}, data_error) << "header byte " << at;
+        }
     }
 }
 
@@ -105,7 +109,7 @@ TEST_F(DatabaseFile, SaysWhatIsWrong) {
     write_bytes(file, bytes);
     EXPECT_EQ(message_of([&] { Database{file}; }), file.string() + ": database format version 9, this program reads version 1; build it again");
     write_bytes(file, ">P1\nMKV\n");
-    EXPECT_EQ(message_of([&] { Database{file}; }), file.string() + ": not a tape database (it starts with '>P1\\x0AMKV\\x0A'); make one with `tape-db build`");
+    EXPECT_EQ(message_of([&] { Database{file}; }), file.string() + ": not a tape database (it starts with '>P1\\x0aMKV\\x0a'); make one with `tape-db build`");
     EXPECT_THROW(Database{scratch.path() / "absent.tdb"}, data_error);
 }
 

@@ -64,7 +64,7 @@ TEST(Gapped, WidensWhenScoresOutgrowTheCells) {
     GappedAligner::Workspace workspace;
     auto const alignment = aligner.align(relative, workspace);
     int own = 0;
-    for (Residue const code : relative) own += query.at(static_cast<int>(&code - relative.data()) + (&code - relative.data() >= 8000 ? 30 : 0), code);
+    for (int i = 0; i < static_cast<int>(relative.size()); ++i) own += query.at(i < 8000 ? i : i + 30, relative[i]);
     EXPECT_GT(alignment.score, 65535);
     EXPECT_GE(alignment.score, own - 11 - 30);
     expect_consistent(alignment, query, relative, {});

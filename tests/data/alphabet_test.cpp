@@ -1,7 +1,8 @@
 #include "data/alphabet.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 
+#include <cmath>
 #include <numeric>
 
 namespace tape {

@@ -1,6 +1,6 @@
 #include "data/blast_volume.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 
 namespace tape {
 namespace {

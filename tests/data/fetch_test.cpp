@@ -5,7 +5,7 @@
 #include "data/npy.hpp"
 #include "data/zip.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 
 namespace tape {
 namespace {

@@ -4,7 +4,7 @@
 #include "data/manifest.hpp"
 #include "data/text.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -2,7 +2,7 @@
 #include "data/npy.hpp"
 #include "data/zip.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 
 #include <cmath>
 #include <cstring>

@@ -1,7 +1,7 @@
 #include "data/parallel.hpp"
 #include "data/progress.hpp"
 
-#include "scratch.hpp"
+#include "tests/data/scratch.hpp"
 #include <sched.h>
 
 #include <atomic>

@@ -1,6 +1,7 @@
 #include "align/profile.hpp"
 #include "data/io.hpp"
 #include "features/coevolution.hpp"
+#include "features/coupling_kernel.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -49,6 +50,26 @@ TEST(Coevolution, EqualsThePublishedFormulas) {
         expect_close(mean_field_couplings(msa, weights), golden.at("direct_coupling"), 1e-4, "mean field");
         expect_close(shrunk_inverse_covariance(msa, weights), golden.at("inverse_covariance"), 1e-4,
                      "inverse covariance");
+    }
+}
+
+TEST(Coevolution, KernelsAgree) {
+    // Against the plain one; the golden test above runs whichever this machine would choose.
+    std::mt19937 random{4};
+    std::ptrdiff_t const length = 19, states = 21;
+    for (std::ptrdiff_t const rank : {7, 60, 399, 450}) {
+        std::vector<float> scaled(static_cast<std::size_t>(length * states * rank)), transform(20 * 21);
+        for (float& v : scaled) v = std::normal_distribution<float>{0, 0.3f}(random);
+        for (float& v : transform) v = std::normal_distribution<float>{}(random);
+        auto const run = [&](CouplingKernel kernel) {
+            std::vector<float> norms(static_cast<std::size_t>(length * length), -1.f);
+            kernel({scaled.data(), transform.data(), norms.data(), length, states, rank});
+            return norms;
+        };
+        auto const expected = run(coupling_norms_baseline), chosen = run(coupling_kernel());
+        ASSERT_GT(largest(expected), 0);
+        for (std::size_t p = 0; p < expected.size(); ++p)
+            EXPECT_NEAR(chosen[p], expected[p], 1e-4 * largest(expected)) << rank;
     }
 }
 

@@ -1,0 +1,441 @@
+#include "align/search.hpp"
+#include "apps/cli.hpp"
+#include "data/cache.hpp"
+#include "data/error.hpp"
+#include "data/fasta.hpp"
+#include "data/hash.hpp"
+#include "data/io.hpp"
+#include "data/manifest.hpp"
+#include "data/parallel.hpp"
+#include "data/progress.hpp"
+#include "data/text.hpp"
+#include "features/alignment_features.hpp"
+#include "features/alignment_view.hpp"
+#include "features/msa_source.hpp"
+#include "features/search_database.hpp"
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <numeric>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <unordered_map>
+
+namespace {
+
+using tape::cli::Arguments;
+using tape::cli::Kind;
+namespace fs = std::filesystem;
+
+tape::cli::Program program() {
+    std::string const search = "Search", output = "Output";
+    std::vector<tape::cli::Option> options{
+        {.name = "<query>",
+         .default_value = "",
+         .help = "FASTA file of the proteins (gz, xz, zst too; - is stdin)",
+         .required = true},
+        {.name = "db",
+         .default_value = "",
+         .help = "database to search: .tdb, or FASTA (a database is then made of it and kept in the cache)",
+         .group = search,
+         .placeholder = "FILE"},
+        {.name = "rounds",
+         .kind = Kind::integer,
+         .default_value = "3",
+         .help = "rounds of search; 1 searches with the sequence only",
+         .group = search,
+         .minimum = 1,
+         .maximum = 20},
+        {.name = "evalue",
+         .kind = Kind::real,
+         .default_value = "0.001",
+         .help = "report and align hits up to this E-value",
+         .group = search,
+         .minimum = 1e-300},
+        {.name = "inclusion-evalue",
+         .kind = Kind::real,
+         .default_value = "0.001",
+         .help = "hits up to this E-value build the next round's profile",
+         .group = search,
+         .minimum = 1e-300},
+        {.name = "min-coverage",
+         .kind = Kind::real,
+         .default_value = "0",
+         .help = "least share of the query that a row covers",
+         .group = search,
+         .minimum = 0,
+         .maximum = 1},
+        {.name = "max-hits",
+         .kind = Kind::integer,
+         .default_value = "10000",
+         .help = "most hits of a query, best first",
+         .group = search,
+         .minimum = 1},
+        {.name = "msa-dir",
+         .default_value = "",
+         .help = "ready alignments <id>.a3m, .a2m, .sto or .fasta; their proteins are not searched",
+         .group = search,
+         .placeholder = "DIR"},
+        {.name = "output",
+         .default_value = "",
+         .help = "folder for alignments, features, hits.tsv and manifest.json",
+         .group = output,
+         .placeholder = "DIR",
+         .short_name = 'o'},
+        {.name = "hits",
+         .default_value = "",
+         .help = "file for the table of hits; without -o the program only searches",
+         .group = output,
+         .placeholder = "FILE"},
+        {.name = "format",
+         .kind = Kind::list,
+         .default_value = "a3m",
+         .help = "alignment formats",
+         .group = output,
+         .choices = {"a3m", "a2m", "sto", "fasta"}},
+        {.name = "features",
+         .default_value = "npz",
+         .help = "format of the features",
+         .group = output,
+         .choices = {"npz", "json", "none"}},
+        {.name = "coevolution",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "add the three L x L maps to the features",
+         .group = output},
+        {.name = "view",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "print each alignment's first rows with conservation",
+         .group = output},
+    };
+    return {.name = "tape-msa",
+            .purpose = "Searches a database with each protein and writes query-anchored alignments and the features "
+                       "read off them.",
+            .usage = "tape-msa QUERY.fasta --db DB.tdb -o DIR [options]",
+            .options = std::move(options),
+            .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
+                         "tape-msa queries.fasta --db db.tdb --rounds 1 --evalue 10000 --hits hits.tsv",
+                         "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view"},
+            .notes = "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
+                     "features: residues,\n"
+                     "alignment (codes 0-19 = ACDEFGHIKLMNPQRSTVWY, 20 gap, 21 unknown), counts, frequencies, scores "
+                     "(bits), entropy (nats),\n"
+                     "gap_fraction, neff_column, neff (at 80% identity; exp of mean entropy), weights, "
+                     "identity_weights. Queries whose outputs\n"
+                     "are there from the same input, database and options are kept; --force computes them again.\n"};
+}
+
+/// Everything asked for, checked.
+struct Settings {
+    fs::path query, database, msa_directory, output, hits;
+    tape::SearchOptions search;
+    std::vector<tape::MsaFormat> formats;
+    std::string features;
+    bool coevolution = false, view = false, quiet = false, force = false, dry_run = false;
+    int threads = 1;
+
+    [[nodiscard]] bool search_only() const { return output.empty(); }
+};
+
+Settings settings_of(Arguments const& arguments) {
+    Settings settings;
+    if (arguments.positional().size() != 1)
+        throw tape::usage_error{"expected one file of proteins; join several with cat and read them from -"};
+    settings.query = arguments.positional().front();
+    settings.database = arguments.text("db"), settings.msa_directory = arguments.text("msa-dir");
+    settings.output = arguments.text("output"), settings.hits = arguments.text("hits");
+    if (settings.database.empty() && settings.msa_directory.empty())
+        throw tape::usage_error{"name a database with --db, or a folder of alignments with --msa-dir"};
+    if (settings.output.empty() && settings.hits.empty())
+        throw tape::usage_error{"name a folder with -o, or a file with --hits to search only"};
+    if (settings.search_only() && settings.database.empty())
+        throw tape::usage_error{"--hits without -o searches only, which needs --db"};
+    if (settings.search_only() && arguments.flag("view"))
+        throw tape::usage_error{"--view needs alignments: name a folder with -o"};
+    settings.threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads")));
+    settings.search = {.rounds = static_cast<int>(arguments.integer("rounds")),
+                       .evalue = arguments.real("evalue"),
+                       .inclusion_evalue = arguments.real("inclusion-evalue"),
+                       .min_coverage = arguments.real("min-coverage"),
+                       .max_hits = static_cast<std::size_t>(arguments.integer("max-hits")),
+                       .alignments = !settings.search_only() || arguments.real("min-coverage") > 0,
+                       .threads = settings.threads};
+    for (auto const& name : arguments.list("format")) settings.formats.push_back(tape::msa_format(name));
+    settings.features = arguments.text("features"), settings.coevolution = arguments.flag("coevolution"),
+    settings.view = arguments.flag("view");
+    settings.quiet = arguments.flag("quiet"), settings.force = arguments.flag("force"),
+    settings.dry_run = arguments.flag("dry-run");
+    return settings;
+}
+
+/// What one query gave.
+struct Outcome {
+    tape::SearchResult result;
+    bool searched = false, kept = false;
+    std::string hit_rows; ///< its lines of hits.tsv
+    std::string summary;  ///< its line of the printed table
+    std::string view;
+};
+
+std::string formatted(char const* format, auto... values) {
+    char text[256];
+    std::snprintf(text, sizeof text, format, values...);
+    return text;
+}
+
+/// Lines of hits.tsv. Positions count from 1, ends included; without alignments there are none.
+std::string hit_rows(std::string const& query, tape::Database const& database, tape::SearchResult const& result,
+                     bool aligned) {
+    std::string rows;
+    for (auto const& hit : result.hits) {
+        rows += query + '\t' + std::string{database.id(hit.target)} + formatted("\t%.3g\t%.1f", hit.evalue, hit.bits);
+        if (aligned)
+            rows += formatted("\t%d\t%.3f\t%d\t%d\t%d\t%d", hit.round, static_cast<double>(hit.identity),
+                              hit.query_begin + 1, hit.query_end, hit.target_begin + 1, hit.target_end);
+        rows += '\n';
+    }
+    return rows;
+}
+
+std::string hits_header(bool aligned) {
+    return std::string{"#query\ttarget\tevalue\tbits"} +
+           (aligned ? "\tround\tidentity\tquery_begin\tquery_end\ttarget_begin\ttarget_end" : "") + '\n';
+}
+
+/// File names of the queries, by id; two ids must not share one.
+std::vector<std::string> file_names(std::vector<tape::Protein> const& queries, bool quiet) {
+    std::unordered_map<std::string, std::string const*> taken;
+    std::vector<std::string> names;
+    for (auto const& query : queries) {
+        names.push_back(tape::file_name_of_id(query.id));
+        auto const [place, is_new] = taken.try_emplace(names.back(), &query.id);
+        if (!is_new)
+            throw tape::data_error{"records '" + *place->second + "' and '" + query.id +
+                                   "' would both be written as '" + names.back() + "'; rename one"};
+        if (!quiet && names.back() != query.id)
+            std::cerr << "tape-msa: record '" << query.id << "' is written as '" << names.back()
+                      << "': its id is no file name\n";
+    }
+    return names;
+}
+
+/// One run over all queries: searches in batches, writes each query's files in parallel, and tells in query order.
+class Run {
+  public:
+    Run(Settings settings, std::vector<std::string> argv)
+        : settings_{std::move(settings)}, argv_{std::move(argv)}, started_{tape::utc_now()} {}
+
+    void operator()() {
+        queries_ = tape::read_fasta(settings_.query);
+        if (!settings_.database.empty())
+            database_.emplace(tape::searchable_database(settings_.database, tape::cache_directory(), settings_.quiet));
+        if (!settings_.search_only()) names_ = file_names(queries_, settings_.quiet);
+        if (!settings_.msa_directory.empty()) {
+            tape::MsaSourceOptions options;
+            options.directory = settings_.msa_directory, options.threads = settings_.threads;
+            ready_.emplace(std::move(options));
+        }
+        if (settings_.dry_run) return tell_plan();
+        if (settings_.search_only()) return search_only();
+        fs::create_directories(state_folder());
+        write_all();
+        write_manifest();
+    }
+
+  private:
+    /// Per-query state that lets a run be taken up again: a content hash, then the printed line, then the lines of
+    /// hits.tsv.
+    [[nodiscard]] fs::path state_folder() const { return settings_.output / ".tape-msa"; }
+    [[nodiscard]] fs::path state_file(std::size_t q) const { return state_folder() / (names_[q] + ".tsv"); }
+    [[nodiscard]] fs::path feature_file(std::size_t q) const {
+        return settings_.output / (names_[q] + ".features." + settings_.features);
+    }
+    [[nodiscard]] fs::path alignment_file(std::size_t q, tape::MsaFormat format) const {
+        return settings_.output / (names_[q] + "." + std::string{tape::to_string(format)});
+    }
+
+    void tell_plan() const {
+        std::cout << tape::counted(queries_.size(), "query record") << " of " << settings_.query.string();
+        if (database_)
+            std::cout << " against " << tape::counted(database_->size(), "sequence") << " ("
+                      << tape::counted(database_->residue_count(), "residue") << ") of " << database_->path().string()
+                      << ", " << tape::counted(static_cast<std::size_t>(settings_.search.rounds), "round");
+        std::cout << "; would write " << (settings_.search_only() ? settings_.hits.string() : settings_.output.string())
+                  << '\n';
+    }
+
+    void search_only() {
+        std::size_t hits = 0, empty = 0;
+        tape::write_atomically(settings_.hits, [&](std::ostream& out) {
+            out << hits_header(false);
+            settings_.search.quiet = settings_.quiet;
+            tape::search(*database_, queries_, settings_.search, [&](std::size_t q, tape::SearchResult&& result) {
+                out << hit_rows(queries_[q].id, *database_, result, false);
+                hits += result.hits.size(), empty += result.hits.empty();
+            });
+        });
+        if (settings_.quiet) return;
+        std::ostream& out = settings_.hits == "-" ? std::cerr : std::cout;
+        out << settings_.hits.string() << ": " << tape::counted(hits, "hit") << " of "
+            << tape::counted(queries_.size(), "protein") << '\n';
+        if (empty > 0)
+            std::cerr << "tape-msa: no hits for " << tape::counted(empty, "protein")
+                      << " at E <= " << settings_.search.evalue << '\n';
+    }
+
+    /// Of everything that decides a query's files.
+    [[nodiscard]] std::string content_hash(std::size_t q) const {
+        std::string text = "tape-msa 1\n" + queries_[q].id + "\n" + queries_[q].description + "\n" +
+                           settings_.features + (settings_.coevolution ? " coevolution" : "");
+        for (auto const format : settings_.formats) text.append(" ").append(tape::to_string(format));
+        if (database_) text += "\n" + tape::search_hash(*database_, settings_.search);
+        return tape::content_hash(text + "\n" + (ready_ ? ready_->key(queries_[q]) : queries_[q].residues));
+    }
+
+    /// The outcome of an earlier run with the same content hash, if its files are all there.
+    [[nodiscard]] std::optional<Outcome> kept(std::size_t q) const {
+        if (settings_.force || !fs::exists(state_file(q))) return std::nullopt;
+        if (settings_.features != "none" && !fs::exists(feature_file(q))) return std::nullopt;
+        for (auto const format : settings_.formats)
+            if (!fs::exists(alignment_file(q, format))) return std::nullopt;
+        std::string const text = tape::read_text(state_file(q));
+        std::size_t const first = text.find('\n'),
+                          second = first == std::string::npos ? first : text.find('\n', first + 1);
+        if (second == std::string::npos || text.substr(0, first) != content_hash(q)) return std::nullopt;
+        Outcome outcome;
+        outcome.kept = true, outcome.summary = text.substr(first + 1, second - first - 1),
+        outcome.hit_rows = text.substr(second + 1);
+        if (settings_.view && !settings_.formats.empty())
+            outcome.result.msa = tape::read_msa(alignment_file(q, settings_.formats.front()));
+        return outcome;
+    }
+
+    void write_all() {
+        fs::path const hits_file = settings_.hits.empty() ? settings_.output / "hits.tsv" : settings_.hits;
+        tape::AtomicFile hits{hits_file};
+        hits.stream() << hits_header(true);
+        if (!settings_.quiet)
+            std::cout << formatted("%-24s %7s %9s %9s %7s  %s\n", "query", "length", "homologs", "Neff", "rounds",
+                                   "alignment");
+        tape::Progress progress{"alignments", queries_.size(), "proteins", settings_.quiet};
+        std::size_t const batch = std::max<std::size_t>(16, 4 * static_cast<std::size_t>(settings_.threads));
+        for (std::size_t begin = 0; begin < queries_.size(); begin += batch) {
+            auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch));
+            for (auto const& outcome : outcomes) {
+                hits.stream() << outcome.hit_rows;
+                if (!settings_.quiet) std::cout << outcome.summary << (outcome.kept ? " (kept)" : "") << '\n';
+                std::cout << outcome.view << std::flush;
+            }
+            progress.advance(outcomes.size());
+        }
+        hits.commit();
+    }
+
+    std::vector<Outcome> run_batch(std::size_t begin, std::size_t end) {
+        std::vector<Outcome> outcomes(end - begin);
+        std::vector<tape::Protein> searched;
+        std::vector<std::size_t> place;
+        for (std::size_t q = begin; q < end; ++q) {
+            Outcome& outcome = outcomes[q - begin];
+            if (auto earlier = kept(q)) {
+                outcome = std::move(*earlier);
+                continue;
+            }
+            if (ready_) outcome.result.msa = ready_->alignment(queries_[q]);
+            if (!database_ || (ready_ && outcome.result.msa.source.starts_with("ready"))) continue;
+            searched.push_back(queries_[q]), place.push_back(q - begin);
+        }
+        if (!searched.empty())
+            tape::search(*database_, searched, settings_.search, [&](std::size_t s, tape::SearchResult&& result) {
+                outcomes[place[s]].result = std::move(result), outcomes[place[s]].searched = true;
+            });
+        int const inner = outcomes.size() == 1 ? settings_.threads : 1;
+        tape::parallel_for(outcomes.size(), settings_.threads,
+                           [&](std::size_t o, int) { write_query(begin + o, outcomes[o], inner); });
+        for (std::size_t o = 0; o < outcomes.size(); ++o) warn_if_alone(queries_[begin + o], outcomes[o]);
+        return outcomes;
+    }
+
+    void write_query(std::size_t q, Outcome& outcome, int threads) const {
+        tape::Msa& msa = outcome.result.msa;
+        if (settings_.view && !msa.rows.empty())
+            outcome.view = "\n" +
+                           tape::alignment_view(msa, tape::make_profile(msa, {.neff_identity = false}),
+                                                {.colour = isatty(STDOUT_FILENO) == 1}) +
+                           "\n";
+        if (outcome.kept) return;
+        // A ready alignment's first row may carry another name than the query's.
+        msa.rows.front().id = queries_[q].id, msa.rows.front().description = queries_[q].description;
+        for (auto const format : settings_.formats)
+            tape::write_atomically(alignment_file(q, format),
+                                   [&](std::ostream& out) { tape::write_msa(out, msa, format); });
+        auto const features = tape::alignment_features(msa, {.coevolution = settings_.coevolution, .threads = threads});
+        if (settings_.features != "none") tape::write_alignment_features(feature_file(q), features);
+        auto const neff =
+            std::ranges::find(features, "neff", &std::pair<std::string, tape::Array>::first)->second.as<float>()[0];
+        outcome.summary = summary(queries_[q], outcome, neff);
+        if (outcome.searched) outcome.hit_rows = hit_rows(queries_[q].id, *database_, outcome.result, true);
+        tape::write_text(state_file(q), content_hash(q) + '\n' + outcome.summary + '\n' + outcome.hit_rows);
+    }
+
+    [[nodiscard]] static std::string summary(tape::Protein const& query, Outcome const& outcome, float neff) {
+        auto const& result = outcome.result;
+        std::string const rounds = outcome.searched ? std::to_string(result.rounds_run) : "-";
+        std::string source = result.msa.source;
+        if (outcome.searched)
+            source += result.msa.depth() == 1 ? ": no homologs" : result.converged ? ", converged" : "";
+        return formatted("%-24.60s %7zu %9zu %9.1f %7s  ", query.id.c_str(), query.residues.size(),
+                         result.msa.depth() - 1, static_cast<double>(neff), rounds.c_str()) +
+               source;
+    }
+
+    /// Never silently: an alignment of the query alone makes poor features.
+    void warn_if_alone(tape::Protein const& query, Outcome const& outcome) const {
+        if (outcome.kept || outcome.result.msa.depth() > 1) return;
+        if (outcome.searched)
+            std::cerr << "tape-msa: no homologs of '" << query.id << "' in " << database_->path().filename().string()
+                      << " at E <= " << settings_.search.evalue << ": wrote the query alone\n";
+        else if (outcome.result.msa.source.starts_with("ready"))
+            std::cerr << "tape-msa: the ready alignment of '" << query.id << "' holds the query alone\n";
+        else
+            std::cerr << "tape-msa: no alignment of '" << query.id << "' in " << settings_.msa_directory.string()
+                      << " and no --db: wrote the query alone\n";
+    }
+
+    void write_manifest() const {
+        tape::Manifest manifest;
+        manifest.program = "tape-msa", manifest.argv = argv_, manifest.version = TAPE_VERSION,
+        manifest.started = started_;
+        if (settings_.query != "-")
+            manifest.inputs[settings_.query.string()] = tape::content_hash_of_file(settings_.query);
+        if (database_) manifest.inputs[settings_.database.string()] = database_->content_hash();
+        if (database_) manifest.details["search"] = tape::search_hash(*database_, settings_.search);
+        if (ready_) manifest.details["ready alignments"] = settings_.msa_directory.string();
+        manifest.details["threads"] = std::to_string(settings_.threads),
+        manifest.details["queries"] = std::to_string(queries_.size());
+        manifest.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+        tape::write_text(settings_.output / "manifest.json", to_json(manifest).dump(2) + "\n");
+    }
+
+    Settings settings_;
+    std::vector<std::string> argv_;
+    std::string started_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    std::vector<tape::Protein> queries_;
+    std::vector<std::string> names_;
+    std::optional<tape::Database> database_;
+    std::optional<tape::MsaSource> ready_;
+};
+
+void run(Arguments const& arguments) { Run{settings_of(arguments), arguments.argv()}(); }
+
+} // namespace
+
+int main(int argc, char** argv) { return tape::cli::run(program(), argc, argv, run); }
