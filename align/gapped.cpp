@@ -155,6 +155,7 @@ StripedQuery<T> stripe(IntegerScores const& scores, GapCosts gaps) {
     query.vectors = (static_cast<std::size_t>(scores.length) + query.lanes - 1) / query.lanes;
     query.gap_first = static_cast<T>(gaps.open + gaps.extend);
     query.gap_extend = static_cast<T>(gaps.extend);
+    if (scores.length == 0) return query;
     query.table = hwy::AllocateAligned<T>(32 * query.stride());
     std::fill_n(query.table.get(), 32 * query.stride(), T{-128});
     for (std::size_t i = 0; i < static_cast<std::size_t>(scores.length); ++i)

@@ -148,10 +148,6 @@ void scan_stripes(Stripes stripes, std::span<std::span<Residue const> const> seq
         case 14: return scan_fixed<exact, 14>(stripes, sequences, results);
         case 15: return scan_fixed<exact, 15>(stripes, sequences, results);
         case 16: return scan_fixed<exact, 16>(stripes, sequences, results);
-        case 17: return scan_fixed<exact, 17>(stripes, sequences, results);
-        case 18: return scan_fixed<exact, 18>(stripes, sequences, results);
-        case 19: return scan_fixed<exact, 19>(stripes, sequences, results);
-        case 20: return scan_fixed<exact, 20>(stripes, sequences, results);
         default: break;
         }
     }

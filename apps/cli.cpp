@@ -145,8 +145,8 @@ std::string without_dashes(std::string const& token) {
     std::vector<std::string> names;
     for (Option const& option : table)
         if (!is_positional(option)) names.push_back("--" + option.name);
-    std::string const name = "--" + without_dashes(token).substr(0, without_dashes(token).find('='));
-    throw usage_error{"unknown option " + shown(token) + did_you_mean(name, names)};
+    std::string const typed = token.substr(0, token.find('='));
+    throw usage_error{"unknown option " + shown(typed) + did_you_mean("--" + without_dashes(typed), names)};
 }
 
 /// Boost's own messages name no values; these do.

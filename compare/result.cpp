@@ -258,7 +258,7 @@ json const& flat_number(JsonPlace const& place, std::size_t index, Check check, 
 
 std::vector<PairPrediction> decode_pairs(JsonPlace const& place) {
     if (!place.value().is_array() || place.value().size() % 3) place.complain("a flat array of i, j, probability");
-    auto const position = [](json const& v) { return v.is_number_unsigned() && v.get<std::uint64_t>() < INT_MAX; };
+    auto const position = [](json const& v) { return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() < INT_MAX; };
     auto const number = [](json const& v) { return v.is_number(); };
     std::vector<PairPrediction> pairs(place.value().size() / 3);
     for (std::size_t k = 0; k < pairs.size(); ++k) {

@@ -52,7 +52,8 @@ std::int64_t JsonPlace::integer(std::int64_t minimum, std::int64_t maximum) cons
 }
 
 std::uint64_t JsonPlace::natural() const {
-    if (!value_.is_number_unsigned()) complain("a non-negative integer");
+    if (!value_.is_number_unsigned() && !(value_.is_number_integer() && value_.get<std::int64_t>() >= 0))
+        complain("a non-negative integer");
     return value_.get<std::uint64_t>();
 }
 

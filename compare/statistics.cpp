@@ -283,16 +283,20 @@ std::vector<double> contributions_of(ExampleScores const& run) {
 } // namespace
 
 std::vector<double> paired_contributions(std::span<ExampleScores const> a, std::span<ExampleScores const> b) {
-    std::vector<double> total(a.empty() ? 0 : a.front().first.size());
-    auto const add = [&](std::span<ExampleScores const> runs, double sign) {
+    std::size_t const n = a.empty() ? 0 : a.front().first.size();
+    auto const averaged = [n](std::span<ExampleScores const> runs) {
+        std::vector<double> total(n);
         for (auto const& run : runs) {
             auto const one = contributions_of(run);
-            for (std::size_t i = 0; i < total.size(); ++i) total[i] += sign * one[i] / static_cast<double>(runs.size());
+            for (std::size_t i = 0; i < n; ++i) total[i] += one[i] / static_cast<double>(runs.size());
         }
+        return total;
     };
-    add(a, 1);
-    add(b, -1);
-    return total;
+    // Averaged apart and then subtracted, so that equal answers cancel to exactly zero.
+    auto difference = averaged(a);
+    auto const other = averaged(b);
+    for (std::size_t i = 0; i < n; ++i) difference[i] -= other[i];
+    return difference;
 }
 
 std::vector<double> holm(std::span<double const> p_values) {

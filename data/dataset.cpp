@@ -61,11 +61,16 @@ Dataset q8_split(Task const& task, std::string const& split) {
     if (split == task.test) return test;
     Dataset all = read_dataset(task, split, file_of_split(task, split));
     auto const in_test = sequences_of(test);
+    auto const held_out = [](std::size_t i) { return i % held_out_every == held_out_every - 1; };
+    // Some chains stand in the file twice: their second copy must not be learnt when the first is held out.
+    std::unordered_set<std::string> in_valid;
+    for (std::size_t i = 0; i < all.examples.size(); ++i)
+        if (held_out(i)) in_valid.insert(all.examples[i].protein.residues);
     Dataset part{task, split, content_hash(all.hash + test.hash + split), {}};
     for (std::size_t i = 0; i < all.examples.size(); ++i) {
-        bool const held_out = i % held_out_every == held_out_every - 1;
-        if (held_out != (split == task.valid) || in_test.contains(all.examples[i].protein.residues)) continue;
-        part.examples.push_back(std::move(all.examples[i]));
+        std::string const& residues = all.examples[i].protein.residues;
+        bool const wanted = split == task.valid ? held_out(i) : !in_valid.contains(residues);
+        if (wanted && !in_test.contains(residues)) part.examples.push_back(std::move(all.examples[i]));
     }
     return part;
 }

@@ -79,8 +79,8 @@ struct DatasetOptions {
 /// data_error with file:line, record and value.
 ///
 /// secondary_structure_q8 has one training file: every tenth protein of it (from the tenth on) is the split "valid",
-/// the rest is "train", and proteins that stand in CB513 are left out of both. Its test split is the part of CB513 that
-/// has 8-state labels.
+/// the rest is "train". Proteins with the sequence of one in CB513 are left out of both, those with the sequence of one
+/// in "valid" out of "train". Its test split is the part of CB513 that has 8-state labels.
 /// @throws usage_error naming the splits there are if there is none of that name.
 Dataset load_split(Task const& task, std::string const& split);
 

@@ -55,17 +55,35 @@ std::vector<std::string> make_residue_channels() {
     return names;
 }
 
-constexpr std::array variant_names{"mutations",        "sum_score",         "min_score",          "sum_loss",
-                                   "sum_entropy",      "sum_conservation",  "sum_conserved_loss", "sum_gap_fraction",
-                                   "unseen",           "at_conserved",      "at_middle",          "at_variable",
-                                   "sum_substitution", "hydropathy_change", "volume_change",      "to_proline",
-                                   "from_glycine",     "mutations_squared", "sum_score_squared"};
+constexpr std::array variant_names{"mutations",
+                                   "sum_score",
+                                   "min_score",
+                                   "sum_loss",
+                                   "sum_entropy",
+                                   "sum_conservation",
+                                   "sum_conserved_loss",
+                                   "sum_gap_fraction",
+                                   "unseen",
+                                   "at_conserved",
+                                   "at_middle",
+                                   "at_variable",
+                                   "sum_substitution",
+                                   "hydropathy_change",
+                                   "volume_change",
+                                   "to_proline",
+                                   "from_glycine",
+                                   "deletions",
+                                   "insertions",
+                                   "deleted_conservation",
+                                   "mutations_squared",
+                                   "sum_score_squared"};
 
 /// The differences of a protein from its alignment's query, summed up. Field order is that of `variant_names`.
 struct VariantTerms {
     float mutations = 0, sum_score = 0, min_score = 0, sum_loss = 0, sum_entropy = 0, sum_conservation = 0,
           sum_conserved_loss = 0, sum_gap_fraction = 0, unseen = 0, at_conserved = 0, at_middle = 0, at_variable = 0,
           sum_substitution = 0, hydropathy_change = 0, volume_change = 0, to_proline = 0, from_glycine = 0;
+    Indels indels;
 
     void add(Profile const& profile, Eigen::Index column, Residue from, Residue to) {
         auto const c = static_cast<std::size_t>(column);
@@ -103,6 +121,9 @@ struct VariantTerms {
                 volume_change,
                 to_proline,
                 from_glycine,
+                indels.deletions,
+                indels.insertions,
+                indels.deleted_conservation,
                 mutations * mutations / 10,
                 sum_score * sum_score / 100};
     }
@@ -176,11 +197,12 @@ FeatureMatrix msa_rows(Profile const& profile, std::span<Residue const> protein)
 }
 
 std::vector<float> msa_pooled(FeatureMatrix const& rows, Profile const& profile, std::span<Residue const> protein,
-                              std::span<Residue const> query) {
+                              std::span<Residue const> query, Indels const& indels) {
     check_length(profile, protein), check_length(profile, query);
     std::vector<float> pooled(msa_pooled_channels().size(), 0.f);
     if (rows.rows() > 0) Eigen::Map<Eigen::RowVectorXf>(pooled.data(), row_width) = rows.colwise().mean();
     VariantTerms terms;
+    terms.indels = indels;
     for (std::size_t c = 0; c < protein.size(); ++c)
         if (protein[c] != query[c] && protein[c] < amino_acid_count && query[c] < amino_acid_count)
             terms.add(profile, static_cast<Eigen::Index>(c), query[c], protein[c]);

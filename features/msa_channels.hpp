@@ -47,13 +47,20 @@ FeatureMatrix with_residues(FeatureMatrix column_rows, std::span<Residue const> 
 ///                                Biol 157:105, 1982, units of 4.5; Zamyatnin, Prog Biophys Mol Biol 24:107, 1972, 100
 ///                                A^3)
 ///   to_proline, from_glycine     counts
-///   mutations_squared / 10, sum_score_squared / 100
+///   deletions, insertions, deleted_conservation  columns without a residue, residues without a column, conservation
+///   there mutations_squared / 10, sum_score_squared / 100
 std::vector<std::string> const& msa_pooled_channels();
 
+/// Gaps between a protein and its alignment's query.
+struct Indels {
+    float deletions = 0, insertions = 0;
+    float deleted_conservation = 0; ///< sum of log 20 less the entropy, nats
+};
+
 /// @param rows   of `msa_rows`
-/// @param query  L residue codes of the alignment's first row
+/// @param query  L residue codes of the alignment's first row; unknown where the protein has an insertion
 std::vector<float> msa_pooled(FeatureMatrix const& rows, Profile const& profile, std::span<Residue const> protein,
-                              std::span<Residue const> query);
+                              std::span<Residue const> query, Indels const& indels = {});
 
 /// Channels of `msa_pairs`, L x L x 4: mutual_information, direct_coupling, inverse_covariance (each APC-corrected,
 /// then standardised over pairs with |i-j| >= 6, zero on the diagonal and for a single row), and separation = log(1 +

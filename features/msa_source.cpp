@@ -4,12 +4,14 @@
 #include "data/error.hpp"
 #include "data/hash.hpp"
 #include "data/parallel.hpp"
+#include "features/placement.hpp"
 #ifdef TAPE_WITH_SEARCH
 #include "align/search.hpp"
 #endif
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -19,7 +21,6 @@
 namespace tape {
 namespace {
 
-constexpr double minimum_query_identity = 0.8;
 constexpr std::size_t search_batch = 64; // alignments in memory at once
 
 using Codes = std::vector<Residue>;
@@ -42,36 +43,6 @@ std::size_t differences_up_to(std::string_view a, std::string_view b, std::size_
     return count;
 }
 
-/// Offset at which the protein lies on the query with the most equal residues, if these are at least 80%; the protein
-/// covers at least 80% of the query.
-std::optional<std::size_t> locate(Codes const& protein, Codes const& query) {
-    if (protein.empty() || protein.size() > query.size() || 10 * protein.size() < 8 * query.size()) return std::nullopt;
-    std::optional<std::size_t> best;
-    std::size_t best_equal = 0;
-    for (std::size_t offset = 0; offset + protein.size() <= query.size(); ++offset) {
-        std::size_t equal = 0;
-        for (std::size_t c = 0; c < protein.size(); ++c) equal += protein[c] == query[offset + c];
-        if (equal > best_equal) best_equal = equal, best = offset;
-    }
-    return static_cast<double>(best_equal) >= minimum_query_identity * static_cast<double>(protein.size())
-               ? best
-               : std::nullopt;
-}
-
-/// Columns [offset, offset + length) of an alignment; rows without a residue there are dropped, insertions are
-/// forgotten.
-Msa slice(Msa const& msa, std::size_t offset, std::size_t length, std::string source) {
-    Msa part{.rows = {}, .source = std::move(source)};
-    for (auto const& row : msa.rows) {
-        auto const begin = row.columns.begin() + static_cast<std::ptrdiff_t>(offset);
-        Codes columns(begin, begin + static_cast<std::ptrdiff_t>(length));
-        if (part.rows.empty() || std::ranges::any_of(columns, [](Residue code) { return code != gap_code; }))
-            part.rows.push_back(
-                {.id = row.id, .description = row.description, .columns = std::move(columns), .insertions = {}});
-    }
-    return part;
-}
-
 /// Name without the suffix of a compression: "GFP.a2m.xz" -> "GFP.a2m".
 std::string plain_name(std::filesystem::path const& file) {
     auto const extension = file.extension();
@@ -89,6 +60,7 @@ bool is_alignment(std::filesystem::path const& file) {
 /// An alignment that many proteins may share.
 struct LibraryAlignment {
     Msa msa;
+    std::vector<float> entropy; ///< of its columns, nats
     std::string name, hash;
 };
 
@@ -97,15 +69,32 @@ struct Route {
     enum class Kind { ready, library, parent, own } kind = Kind::own;
     std::string text; ///< all that decides the alignment: file contents and offsets, or the residues searched with
     std::filesystem::path file;
-    std::size_t library = 0, offset = 0;
+    std::size_t library = 0;
+    Placement placement;  ///< on the library alignment
     std::string searched; ///< residues of the query of a search
 };
+
+/// An alignment as a route gives it.
+struct Found {
+    Msa msa;
+    Indels indels;
+};
+
+/// Gaps of a placement, for the pooled terms.
+Indels indels_of(Placement const& placement, std::span<float const> entropy) {
+    Indels indels{.deletions = static_cast<float>(placement.deleted_columns.size()),
+                  .insertions = static_cast<float>(placement.insertions)};
+    for (int const column : placement.deleted_columns)
+        indels.deleted_conservation += std::log(20.f) - entropy[static_cast<std::size_t>(column)];
+    return indels;
+}
 
 /// What is read off an alignment; shared by the proteins of a route.
 struct Evidence {
     Profile profile;
     FeatureMatrix column_rows;
     Codes query;
+    Indels indels;
     std::string provenance;
     std::vector<float> pairs; ///< only if they were asked for
 };
@@ -252,10 +241,10 @@ struct MsaSource::State {
         if (!library.empty()) {
             Codes const codes = codes_of(protein);
             for (std::size_t l = 0; l < library.size(); ++l)
-                if (auto const offset = locate(codes, library[l].msa.rows.front().columns)) {
-                    route.kind = Route::Kind::library, route.library = l, route.offset = *offset;
-                    route.text = "library " + library[l].hash + " " + std::to_string(*offset) + " " +
-                                 std::to_string(codes.size());
+                if (auto placement = place(codes, library[l].msa.rows.front().columns)) {
+                    route.kind = Route::Kind::library, route.library = l;
+                    route.text = "library " + library[l].hash + " " + placement->text();
+                    route.placement = std::move(*placement);
                     return route;
                 }
         }
@@ -266,38 +255,43 @@ struct MsaSource::State {
         return route;
     }
 
-    [[nodiscard]] Msa ready_alignment(Route const& route, Protein const& protein) const {
+    [[nodiscard]] Found ready_alignment(Route const& route, Protein const& protein) const {
         Msa const msa = read_msa(route.file);
-        auto const offset = locate(codes_of(protein), msa.rows.front().columns);
-        if (!offset)
+        auto const placement = place(codes_of(protein), msa.rows.front().columns);
+        if (!placement)
             throw data_error{route.file.string() + ": the first row '" + msa.rows.front().id + "' (" +
                              std::to_string(msa.length()) + " residues) is not record '" + protein.id + "' (" +
                              std::to_string(protein.residues.size()) +
-                             " residues): less than 80% agree at any offset; the query must come first"};
-        return slice(msa, *offset, protein.residues.size(),
-                     "ready alignments of " + options.directory.filename().string());
+                             " residues): less than 80% of them agree; the query must come first"};
+        Found found{.msa = placed_alignment(msa, *placement), .indels = {}};
+        found.msa.source = "ready alignments of " + options.directory.filename().string();
+        if (!placement->deleted_columns.empty() || placement->insertions > 0)
+            found.indels = indels_of(*placement, make_profile(msa, {.neff_identity = false}).entropy);
+        return found;
     }
 
     /// Alignments of some routes, in their order; `proteins` are the first ones to take each route.
-    std::vector<Msa> alignments(std::span<Route const> routes, std::span<Protein const* const> proteins) {
-        std::vector<Msa> result(routes.size());
+    std::vector<Found> alignments(std::span<Route const> routes, std::span<Protein const* const> proteins) {
+        std::vector<Found> result(routes.size());
         std::vector<Protein> queries;
-        std::vector<std::size_t> place;
+        std::vector<std::size_t> places;
         for (std::size_t r = 0; r < routes.size(); ++r) {
             Route const& route = routes[r];
             if (route.kind == Route::Kind::ready) {
                 result[r] = ready_alignment(route, *proteins[r]);
             } else if (route.kind == Route::Kind::library) {
-                result[r] = slice(library[route.library].msa, route.offset, proteins[r]->residues.size(),
-                                  library[route.library].name);
+                auto const& family = library[route.library];
+                result[r] = {.msa = placed_alignment(family.msa, route.placement),
+                             .indels = indels_of(route.placement, family.entropy)};
+                result[r].msa.source = family.name;
             } else {
                 queries.push_back({.id = proteins[r]->id, .description = {}, .residues = route.searched});
-                place.push_back(r);
+                places.push_back(r);
             }
         }
         auto found = searcher && !queries.empty() ? searcher->run(queries) : std::vector<Msa>(queries.size());
         for (std::size_t q = 0; q < queries.size(); ++q) {
-            Msa& msa = result[place[q]];
+            Msa& msa = result[places[q]].msa;
             msa = found[q].depth() > 1 ? std::move(found[q]) : query_only_msa(queries[q].id, queries[q].residues, {});
             msa.source = !searcher          ? "sequence only"
                          : msa.depth() == 1 ? "no homologs in " + searcher->name() + ": sequence only"
@@ -306,8 +300,10 @@ struct MsaSource::State {
         return result;
     }
 
-    [[nodiscard]] static std::shared_ptr<Evidence const> read_evidence(Msa const& msa, bool pairs, int threads) {
+    [[nodiscard]] static std::shared_ptr<Evidence const> read_evidence(Found const& found, bool pairs, int threads) {
+        Msa const& msa = found.msa;
         auto evidence = std::make_shared<Evidence>();
+        evidence->indels = found.indels;
         evidence->profile = make_profile(msa, {.threads = threads});
         evidence->column_rows = msa_column_rows(evidence->profile);
         evidence->query = msa.rows.front().columns, evidence->provenance = msa.source;
@@ -332,11 +328,11 @@ struct MsaSource::State {
             std::vector<Route> batch_routes;
             std::vector<Protein const*> batch_proteins;
             for (std::size_t const r : batch) batch_routes.push_back(routes[r]), batch_proteins.push_back(proteins[r]);
-            auto const msas = alignments(batch_routes, batch_proteins);
+            auto const found = alignments(batch_routes, batch_proteins);
             // One alignment gets all threads for its identity weights; several are spread over them.
             int const inner = batch.size() == 1 ? options.threads : 1;
             parallel_for(batch.size(), options.threads,
-                         [&](std::size_t b, int) { result[batch[b]] = read_evidence(msas[b], pairs, inner); });
+                         [&](std::size_t b, int) { result[batch[b]] = read_evidence(found[b], pairs, inner); });
             for (std::size_t const r : batch)
                 if (routes[r].kind == Route::Kind::library || routes[r].kind == Route::Kind::parent)
                     shared[routes[r].text] = result[r];
@@ -348,8 +344,12 @@ struct MsaSource::State {
 MsaSource::MsaSource(MsaSourceOptions options) : state_{std::make_unique<State>()} {
     if (!options.directory.empty() && !std::filesystem::is_directory(options.directory))
         throw data_error{options.directory.string() + ": no such directory of alignments (--msa-dir)"};
-    for (auto const& file : options.library)
-        state_->library.push_back({read_msa(file), "bundled " + plain_name(file), content_hash_of_file(file)});
+    for (auto const& file : options.library) {
+        Msa msa = read_msa(file);
+        auto entropy = make_profile(msa, {.neff_identity = false}).entropy;
+        state_->library.push_back(
+            {std::move(msa), std::move(entropy), "bundled " + plain_name(file), content_hash_of_file(file)});
+    }
     if (!options.database.empty()) state_->searcher.emplace(options);
     state_->add_parents(options.parents);
     state_->options = std::move(options);
@@ -407,7 +407,8 @@ std::vector<ProteinFeatures> MsaSource::compute(std::span<Protein const> protein
         ProteinFeatures& features = result[p];
         features.depth = found.profile.neff_identity, features.provenance = found.provenance;
         if (request.rows || request.pooled) features.rows = with_residues(found.column_rows, codes);
-        if (request.pooled) features.pooled = msa_pooled(features.rows, found.profile, codes, found.query);
+        if (request.pooled)
+            features.pooled = msa_pooled(features.rows, found.profile, codes, found.query, found.indels);
         if (!request.rows) features.rows.resize(0, 0);
         if (request.pairs) features.pairs = found.pairs;
     });
@@ -417,7 +418,7 @@ std::vector<ProteinFeatures> MsaSource::compute(std::span<Protein const> protein
 Msa MsaSource::alignment(Protein const& protein) {
     Route const route = state_->route(protein);
     Protein const* const own = &protein;
-    return std::move(state_->alignments({&route, 1}, {&own, 1}).front());
+    return std::move(state_->alignments({&route, 1}, {&own, 1}).front().msa);
 }
 
 } // namespace tape

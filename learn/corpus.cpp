@@ -13,8 +13,8 @@
 #include <algorithm>
 #include <functional>
 #include <istream>
-#include <memory>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <unordered_set>
 
@@ -38,14 +38,16 @@ std::vector<std::string> read_csv_sequences(std::filesystem::path const& file) {
     std::string line;
     std::getline(*in, line);
     auto const header = split_line(line);
-    auto const column = std::ranges::find_if(header, [](auto const& name) { return name == "primary" || name == "sequence"; });
+    auto const column =
+        std::ranges::find_if(header, [](auto const& name) { return name == "primary" || name == "sequence"; });
     if (column == header.end()) throw data_error{file.string() + ":1: no column 'primary' or 'sequence'"};
     auto const index = static_cast<std::size_t>(column - header.begin());
     std::vector<std::string> sequences;
     for (std::size_t number = 2; std::getline(*in, line); ++number) {
         auto const cells = split_line(line);
         if (cells.size() <= index || cells[index].empty())
-            throw data_error{file.string() + ":" + std::to_string(number) + ": no sequence in column '" + *column + "'"};
+            throw data_error{file.string() + ":" + std::to_string(number) + ": no sequence in column '" + *column +
+                             "'"};
         sequences.push_back(cells[index]);
     }
     return sequences;
@@ -93,7 +95,8 @@ Exclusions read_exclusions(CorpusOptions const& options) {
     if (options.exclude_tests)
         for (auto const& task : bundled_tasks()) {
             auto const before = all.sequences.size();
-            for (auto const& example : load_split(task, task.test).examples) all.sequences.push_back(example.protein.residues);
+            for (auto const& example : load_split(task, task.test).examples)
+                all.sequences.push_back(example.protein.residues);
             label(task.name + "/" + task.test, before);
         }
     return all;
@@ -124,7 +127,8 @@ bool SequenceMatcher::matches(std::string_view text) const {
         key = (key << 5 | letter_bits(text[end - 1])) & mask;
         if (end < word_) continue;
         std::string_view const rest = text.substr(end - word_);
-        for (auto start = std::ranges::lower_bound(starts_, key, {}, &Start::key); start != starts_.end() && start->key == key; ++start)
+        for (auto start = std::ranges::lower_bound(starts_, key, {}, &Start::key);
+             start != starts_.end() && start->key == key; ++start)
             if (rest.starts_with(patterns_[start->pattern])) return true;
     }
     return false;
@@ -143,7 +147,8 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
         for_each_sequence(file, [&](std::string const& sequence) {
             ++summary.records, summary.residues += sequence.size();
             if (sequence.size() > std::numeric_limits<std::uint32_t>::max())
-                throw data_error{file.string() + ": record " + std::to_string(summary.records) + " is longer than 4 billion residues"};
+                throw data_error{file.string() + ": record " + std::to_string(summary.records) +
+                                 " is longer than 4 billion residues"};
             std::string hash = content_hash(sequence);
             if (!seen.insert(hash).second) return;
             ++summary.distinct;
@@ -151,8 +156,10 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
                 ++summary.excluded;
                 return;
             }
-            bool const hold = std::stoull(hash.substr(0, 15), nullptr, 16) % static_cast<std::uint64_t>(options.held_out_every) == 0;
-            (hold ? corpus.held_out_ : corpus.training_).push_back({corpus.letters_.size(), static_cast<std::uint32_t>(sequence.size())});
+            bool const hold =
+                std::stoull(hash.substr(0, 15), nullptr, 16) % static_cast<std::uint64_t>(options.held_out_every) == 0;
+            (hold ? corpus.held_out_ : corpus.training_)
+                .push_back({corpus.letters_.size(), static_cast<std::uint32_t>(sequence.size())});
             corpus.letters_ += sequence;
             if (hold) return;
             summary.training_residues += sequence.size();
@@ -163,7 +170,8 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
     summary.hash = content_hash(hashes);
     if (corpus.training_.empty())
         throw data_error{"the corpus has no sequence left to train on: " + std::to_string(summary.records) + " read, " +
-                         std::to_string(summary.excluded) + " excluded, " + std::to_string(summary.held_out) + " held out"};
+                         std::to_string(summary.excluded) + " excluded, " + std::to_string(summary.held_out) +
+                         " held out"};
     return corpus;
 }
 

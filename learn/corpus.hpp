@@ -13,16 +13,16 @@ namespace tape {
 struct CorpusOptions {
     std::vector<std::filesystem::path> exclude; ///< FASTA, .tdb, or CSV with a column `primary` or `sequence`
     bool exclude_tests = false;                 ///< keep out the test proteins of every bundled task
-    int held_out_every = 200;                   ///< one sequence in this many, chosen by its hash, is for validation only
+    int held_out_every = 200; ///< one sequence in this many, chosen by its hash, is for validation only
 };
 
 /// What went into a corpus: for the model card.
 struct CorpusSummary {
-    std::map<std::string, std::string> inputs;          ///< file -> content hash
-    std::uint64_t records = 0, residues = 0;            ///< as read
-    std::uint64_t distinct = 0;                         ///< after identical sequences are merged
-    std::uint64_t excluded = 0;                         ///< distinct sequences equal to, or containing, an excluded one
-    std::uint64_t training = 0, training_residues = 0;  ///< what is trained on
+    std::map<std::string, std::string> inputs;         ///< file -> content hash
+    std::uint64_t records = 0, residues = 0;           ///< as read
+    std::uint64_t distinct = 0;                        ///< after identical sequences are merged
+    std::uint64_t excluded = 0;                        ///< distinct sequences equal to, or containing, an excluded one
+    std::uint64_t training = 0, training_residues = 0; ///< what is trained on
     std::uint64_t held_out = 0;
     std::vector<std::string> excluded_sets; ///< "cb513 test (513 sequences)", ...
     std::string hash;                       ///< of the training sequences, in order
@@ -46,15 +46,17 @@ class Corpus {
         std::uint64_t begin;
         std::uint32_t length;
     };
-    [[nodiscard]] std::string_view view(Span span) const { return std::string_view{letters_}.substr(span.begin, span.length); }
+    [[nodiscard]] std::string_view view(Span span) const {
+        return std::string_view{letters_}.substr(span.begin, span.length);
+    }
 
     std::string letters_;
     std::vector<Span> training_, held_out_;
     CorpusSummary summary_;
 };
 
-/// Finds any of a set of sequences inside others: exact matches of whole patterns. O(length) for a text without a shared
-/// 12-residue start, plus one comparison for each pattern whose first residues occur.
+/// Finds any of a set of sequences inside others: exact matches of whole patterns. O(length) for a text without a
+/// shared 12-residue start, plus one comparison for each pattern whose first residues occur.
 class SequenceMatcher {
   public:
     explicit SequenceMatcher(std::vector<std::string> patterns);

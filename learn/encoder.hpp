@@ -20,8 +20,8 @@ struct Embedding {
     FeatureMatrix rows;        ///< L x width: last hidden layer, one row a residue
     std::vector<float> pooled; ///< width: mean over residues (UniRep: over the start token too, as published)
     std::vector<float> pairs;  ///< L x L x pair_width, symmetric
-    /// L x logit_width: what the model expects at each residue (a masked model without masking it; UniRep from the residues
-    /// before it).
+    /// L x logit_width: what the model expects at each residue (a masked model without masking it; UniRep from the
+    /// residues before it).
     FeatureMatrix logits;
 };
 

@@ -15,7 +15,8 @@ namespace {
 
 class EncoderSource : public FeatureSource {
   public:
-    EncoderSource(std::string name, std::unique_ptr<Encoder> encoder) : name_{std::move(name)}, encoder_{std::move(encoder)} {}
+    EncoderSource(std::string name, std::unique_ptr<Encoder> encoder)
+        : name_{std::move(name)}, encoder_{std::move(encoder)} {}
 
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] std::string description() const override { return encoder_->description(); }
@@ -24,9 +25,11 @@ class EncoderSource : public FeatureSource {
     [[nodiscard]] int pair_width() const override { return encoder_->pair_width(); }
     [[nodiscard]] std::string content_hash() const override { return encoder_->content_hash(); }
 
-    [[nodiscard]] std::vector<ProteinFeatures> compute(std::span<Protein const> proteins, FeatureRequest request) override {
-        auto embeddings = encoder_->embed(proteins, {.rows = request.rows, .pooled = request.pooled,
-                                                     .pairs = request.pairs && encoder_->pair_width() > 0});
+    [[nodiscard]] std::vector<ProteinFeatures> compute(std::span<Protein const> proteins,
+                                                       FeatureRequest request) override {
+        auto embeddings = encoder_->embed(
+            proteins,
+            {.rows = request.rows, .pooled = request.pooled, .pairs = request.pairs && encoder_->pair_width() > 0});
         std::vector<ProteinFeatures> features(embeddings.size());
         for (std::size_t i = 0; i < embeddings.size(); ++i) {
             features[i].rows = std::move(embeddings[i].rows);
@@ -44,10 +47,13 @@ class EncoderSource : public FeatureSource {
 LoadedTransformer drawn_transformer(std::filesystem::path const& directory, std::uint64_t seed) {
     auto const file = directory / "config.json";
     auto const config = transformer_config(nlohmann::json::parse(read_text(file), nullptr, false), file.string());
-    return {Transformer{config, seed}, {}, content_hash(to_json(config).dump() + " drawn from seed " + std::to_string(seed))};
+    return {Transformer{config, seed},
+            {},
+            content_hash(to_json(config).dump() + " drawn from seed " + std::to_string(seed))};
 }
 
-std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location, bool random, EncoderSourceOptions const& options) {
+std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location, bool random,
+                                                  EncoderSourceOptions const& options) {
     require_weights(location);
     auto const device = resolve_device(options.device);
     // fp32 unless asked: the networks we bundle are small, and their features were checked in fp32.
@@ -56,16 +62,24 @@ std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location,
     return std::make_unique<TransformerEncoder>(std::move(loaded), TransformerEncoder::Options{device, precision});
 }
 
-std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random, EncoderSourceOptions const& options) {
+std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random,
+                                             EncoderSourceOptions const& options) {
     auto const device = resolve_device(options.device);
-    auto const precision = resolve_precision(options.precision, device);
+    auto const with = [&](LoadedUniRep loaded) -> std::unique_ptr<Encoder> {
+        // bf16 was checked with 1900 units (frozen averages, ridge on stability); the small ones are fast enough
+        // without.
+        bool const small = options.precision == "auto" && loaded.model.config().units < 1024;
+        auto const precision = small ? at::kFloat : resolve_precision(options.precision, device);
+        return std::make_unique<UniRepEncoder>(std::move(loaded), UniRepEncoder::Options{device, precision});
+    };
     // The unpretrained network needs no weights, only a shape: the published 1900 units if none are there.
     if (random) {
-        auto const config = std::filesystem::exists(location.path) ? load_unirep(location.path).model.config() : UniRepConfig{};
-        return std::make_unique<UniRepEncoder>(drawn_unirep(config, options.seed), UniRepEncoder::Options{device, precision});
+        auto const config =
+            std::filesystem::exists(location.path) ? load_unirep(location.path).model.config() : UniRepConfig{};
+        return with(drawn_unirep(config, options.seed));
     }
     require_weights(location);
-    return std::make_unique<UniRepEncoder>(load_unirep(location.path), UniRepEncoder::Options{device, precision});
+    return with(load_unirep(location.path));
 }
 
 } // namespace

@@ -12,16 +12,17 @@ namespace tape {
 
 struct EncoderSourceOptions {
     std::string device = "auto";
-    std::string precision = "auto"; ///< auto = bf16 where the machine has it and the model was checked with it, else fp32
+    std::string precision =
+        "auto"; ///< auto = bf16 where the machine has it and the model was checked with it, else fp32
     int threads = 0;
-    std::uint64_t seed = 0;         ///< draws the weights of an unpretrained network
+    std::uint64_t seed = 0; ///< draws the weights of an unpretrained network
 };
 
 /// @param name     as it appears in --features: "transformer", "unirep", "transformer@random", "transformer@DIR"
 /// @param model    bundled or fetched name, a run folder, a UniRep .npz or folder of .npy
 /// @param random   the same network with fresh weights, the control of the original finding
-/// rows: last hidden layer without special tokens; pooled: its mean (UniRep: over start token and residues, as published);
-/// pairs: attention maps (layers x heads, symmetrised, APC) for a Transformer, none for UniRep.
+/// rows: last hidden layer without special tokens; pooled: its mean (UniRep: over start token and residues, as
+/// published); pairs: attention maps (layers x heads, symmetrised, APC) for a Transformer, none for UniRep.
 std::unique_ptr<FeatureSource> make_encoder_source(std::string const& name, std::string const& model, bool random,
                                                    EncoderSourceOptions const& options);
 

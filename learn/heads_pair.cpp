@@ -157,15 +157,17 @@ class PairNetwork {
             at::Tensor const edge = at::arange(filled, device_).lt(size).to(type_);
             inside = (edge.unsqueeze(1) * edge.unsqueeze(0)).view({1, 1, filled, filled});
         }
-        auto const activated = [&](at::Tensor const& x) { return inside.defined() ? x.relu() * inside : x.relu(); };
+        auto const masked = [&](at::Tensor const& x) { return inside.defined() ? x * inside : x; };
         at::Tensor map = entry(features, window, filled);
         for (std::size_t k = 0; k < dilations.size(); ++k) {
-            at::Tensor inner = convolve(activated(map), first_[k], first_bias_[k], dilations[k]);
-            inner = activated(inner);
-            if (train) inner = inner * parameters_.dropout({1, channels, 1, 1}, dropout_share, type_);
-            map = map + convolve(inner, second_[k], second_bias_[k], dilations[k]);
+            at::Tensor inner = convolve(masked(map.relu()), first_[k], first_bias_[k], dilations[k]);
+            inner = masked(inner.relu_()); // in place: half of the time beside the convolutions is memory
+            // Dropping a whole channel is dropping its weights, at no cost a pixel.
+            at::Tensor const weight =
+                train ? second_[k] * parameters_.dropout({1, channels, 1, 1}, dropout_share, at::kFloat) : second_[k];
+            map = convolve(inner, weight, second_bias_[k], dilations[k]).add_(map);
         }
-        at::Tensor const scores = at::conv2d(map.relu(), out_.to(type_), out_bias_.to(type_));
+        at::Tensor const scores = at::conv2d(map.relu_(), out_.to(type_), out_bias_.to(type_));
         return scores.view({filled, filled}).narrow(0, 0, size).narrow(1, 0, size).to(at::kFloat);
     }
 

@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t batches_in_pool = 16;
 enum Purpose : std::uint64_t { epoch_order = 1, pool_windows = 2, pool_order = 3 };
 
-bool is_residue(std::int64_t token) { return token >= EsmTokenizer::first_residue && token <= EsmTokenizer::last_residue; }
+bool is_residue(std::int64_t token) {
+    return token >= EsmTokenizer::first_residue && token <= EsmTokenizer::last_residue;
+}
 
 std::int64_t corrupted(std::int64_t token, MaskingOptions const& options, Random& random) {
     constexpr int residues = EsmTokenizer::last_residue - EsmTokenizer::first_residue + 1;
@@ -47,13 +49,14 @@ MaskedBatch mask_residues(TokenRows rows, MaskingOptions const& options, Random 
         positions.push_back(place), targets.push_back(token);
         token = EsmTokenizer::mask;
     }
-    return {TokenBatch::from(rows, device), at::tensor(positions, at::kLong).to(device), at::tensor(targets, at::kLong).to(device)};
+    return {TokenBatch::from(rows, device), at::tensor(positions, at::kLong).to(device),
+            at::tensor(targets, at::kLong).to(device)};
 }
 
 MaskedLoss masked_loss(Transformer const& model, MaskedBatch const& batch) {
-    at::Tensor const hidden = model.forward(batch.input).hidden;                             // B x T x D
-    at::Tensor const chosen = hidden.flatten(0, 1).index_select(0, batch.positions);         // M x D
-    at::Tensor const logits = model.logits(chosen);                                          // M x 33
+    at::Tensor const hidden = model.forward(batch.input).hidden;                     // B x T x D
+    at::Tensor const chosen = hidden.flatten(0, 1).index_select(0, batch.positions); // M x D
+    at::Tensor const logits = model.logits(chosen);                                  // M x 33
     at::Tensor const loss = at::cross_entropy_loss(logits, batch.targets);
     return {loss, at::argmax(logits, 1).eq(batch.targets).sum().item<std::int64_t>(), batch.targets.size(0)};
 }
@@ -62,7 +65,8 @@ std::vector<std::int64_t> random_window(std::string_view residues, std::int64_t 
     auto const length = static_cast<std::int64_t>(residues.size());
     if (length <= window) return EsmTokenizer::wrapped(residues);
     auto const start = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(length - window + 1)));
-    auto tokens = EsmTokenizer::residues(residues.substr(static_cast<std::size_t>(start), static_cast<std::size_t>(window)));
+    auto tokens =
+        EsmTokenizer::residues(residues.substr(static_cast<std::size_t>(start), static_cast<std::size_t>(window)));
     if (start == 0) tokens.insert(tokens.begin(), EsmTokenizer::cls);
     if (start + window == length) tokens.push_back(EsmTokenizer::eos);
     return tokens;
@@ -73,7 +77,9 @@ BatchSampler::BatchSampler(Corpus const& corpus, Options const& options, Positio
     fill();
 }
 
-double BatchSampler::epochs() const noexcept { return static_cast<double>(position_.first) / static_cast<double>(corpus_->size()); }
+double BatchSampler::epochs() const noexcept {
+    return static_cast<double>(position_.first) / static_cast<double>(corpus_->size());
+}
 
 void BatchSampler::fill() {
     Random windows{options_.seed, pool_windows, position_.pool};

@@ -11,8 +11,8 @@ namespace tape {
 
 using TokenRows = std::vector<std::vector<std::int64_t>>;
 
-/// BERT's corruption (Devlin et al., NAACL 2019) over residues: of the chosen ones 80% become <mask>, 10% another residue,
-/// 10% stay. Only the 20 amino acids are chosen: never a special token, X, B, Z, U or O.
+/// BERT's corruption (Devlin et al., NAACL 2019) over residues: of the chosen ones 80% become <mask>, 10% another
+/// residue, 10% stay. Only the 20 amino acids are chosen: never a special token, X, B, Z, U or O.
 struct MaskingOptions {
     double chosen = 0.15, masked = 0.8, replaced = 0.1;
 };
@@ -33,8 +33,8 @@ struct MaskedLoss {
 };
 MaskedLoss masked_loss(Transformer const& model, MaskedBatch const& batch);
 
-/// Tokens of a sequence, cropped to a random window when longer; <cls> and <eos> stand only where the protein itself begins
-/// and ends.
+/// Tokens of a sequence, cropped to a random window when longer; <cls> and <eos> stand only where the protein itself
+/// begins and ends.
 std::vector<std::int64_t> random_window(std::string_view residues, std::int64_t window, Random& random);
 
 /// Deals batches of similar length out of a corpus. Every epoch is a permutation of the sequences; batches are cut from

@@ -10,17 +10,21 @@ namespace {
 
 std::string grouped(std::uint64_t number) {
     std::string text = std::to_string(number);
-    for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) text.insert(static_cast<std::size_t>(place), ",");
+    for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3)
+        text.insert(static_cast<std::size_t>(place), ",");
     return text;
 }
 
 void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     out << "## Corpus\n\n";
-    for (auto const& [path, hash] : corpus.inputs) out << "- `" << std::filesystem::path{path}.filename().string() << "` (XXH3 " << hash << ")\n";
-    out << "- " << grouped(corpus.records) << " records, " << grouped(corpus.residues) << " residues; " << grouped(corpus.distinct)
-        << " distinct sequences\n- trained on " << grouped(corpus.training) << " sequences, " << grouped(corpus.training_residues)
-        << " residues (XXH3 of their hashes " << corpus.hash << ")\n- held out for validation: " << grouped(corpus.held_out)
-        << " sequences chosen by hash. Their relatives are in training, so the validation figures say how well the network knows "
+    for (auto const& [path, hash] : corpus.inputs)
+        out << "- `" << std::filesystem::path{path}.filename().string() << "` (XXH3 " << hash << ")\n";
+    out << "- " << grouped(corpus.records) << " records, " << grouped(corpus.residues) << " residues; "
+        << grouped(corpus.distinct) << " distinct sequences\n- trained on " << grouped(corpus.training)
+        << " sequences, " << grouped(corpus.training_residues) << " residues (XXH3 of their hashes " << corpus.hash
+        << ")\n- held out for validation: " << grouped(corpus.held_out)
+        << " sequences chosen by hash. Their relatives are in training, so the validation figures say how well the "
+           "network knows "
            "families it has met, not new ones.\n";
     if (corpus.excluded_sets.empty()) {
         out << "- nothing was excluded: test proteins of the benchmark may be among the training sequences.\n";
@@ -38,19 +42,26 @@ std::string to_markdown(ModelCard const& card) {
     out << std::fixed << std::setprecision(2);
     auto const& config = card.config;
     out << "# Transformer, " << static_cast<double>(config.parameter_count()) / 1e6 << " M parameters\n\n"
-        << "A pre-norm Transformer encoder of protein sequences with rotary positions: " << config.layers << " layers, hidden size "
-        << config.hidden << ", " << config.heads << " heads, feed-forward " << config.feed_forward_size()
-        << ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's `EsmForMaskedLM`. "
+        << "A pre-norm Transformer encoder of protein sequences with rotary positions: " << config.layers
+        << " layers, hidden size " << config.hidden << ", " << config.heads << " heads, feed-forward "
+        << config.feed_forward_size()
+        << ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
+           "`EsmForMaskedLM`. "
            "Written by `tape-pretrain` "
-        << card.version << ".\n\n## Training\n\n- objective: masked language model, 15% of the residues; 80% masked, 10% replaced, 10% kept\n- "
-        << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned " << grouped(static_cast<std::uint64_t>(card.planned_steps))
-        << "; " << grouped(card.residues) << " residues seen (" << card.epochs << " epochs of randomly cropped sequences)\n";
+        << card.version
+        << ".\n\n## Training\n\n- objective: masked language model, 15% of the residues; 80% masked, 10% replaced, 10% "
+           "kept\n- "
+        << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned "
+        << grouped(static_cast<std::uint64_t>(card.planned_steps)) << "; " << grouped(card.residues)
+        << " residues seen (" << card.epochs << " epochs of randomly cropped sequences)\n";
     if (card.step < card.planned_steps)
         out << "- **the learning rate had not finished its schedule when these weights were written**\n";
-    out << "- AdamW (0.9, 0.98), weight decay " << card.settings.at("weight_decay") << " on matrices, peak learning rate "
-        << card.settings.at("learning_rate") << " with warm-up and cosine, gradient norm clipped at " << card.settings.at("clip") << '\n'
-        << "- batches of " << card.settings.at("tokens") << " tokens, windows of " << card.settings.at("window") << " residues, products in "
-        << card.settings.at("precision").get<std::string>() << ", seed " << card.settings.at("seed") << "\n- started " << card.started << '\n';
+    out << "- AdamW (0.9, 0.98), weight decay " << card.settings.at("weight_decay")
+        << " on matrices, peak learning rate " << card.settings.at("learning_rate")
+        << " with warm-up and cosine, gradient norm clipped at " << card.settings.at("clip") << '\n'
+        << "- batches of " << card.settings.at("tokens") << " tokens, windows of " << card.settings.at("window")
+        << " residues, products in " << card.settings.at("precision").get<std::string>() << ", seed "
+        << card.settings.at("seed") << "\n- started " << card.started << '\n';
     for (auto const& change : card.history) out << "- " << change << '\n';
     if (card.valid_predicted)
         out << "\n## Validation\n\nOver " << grouped(static_cast<std::uint64_t>(card.valid_predicted))
@@ -59,7 +70,8 @@ std::string to_markdown(ModelCard const& card) {
     out << '\n';
     describe_corpus(out, card.corpus);
     out << "\n## Use\n\nFrozen features: `tape-embed proteins.fasta --model DIR -o embeddings.npz --pool mean`. "
-           "This is a small network with little training compared with published protein language models; expect its features to "
+           "This is a small network with little training compared with published protein language models; expect its "
+           "features to "
            "carry composition and local context more than structure.\n";
     return out.str();
 }

@@ -15,10 +15,12 @@ struct ModelLocation {
     std::string fetch;          ///< for a fetched name whose weights are not there yet: the command that gets them
 };
 
-/// Names that need no path: "transformer" is bundled; "unirep" (= "unirep-1900"), "unirep-256" and "unirep-64" are fetched.
+/// Names that need no path: "transformer" is bundled; "unirep" (= "unirep-1900"), "unirep-256" and "unirep-64" are
+/// fetched.
 std::vector<std::string> const& model_names();
 
-/// @param model  one of `model_names`, a folder (Hugging Face's ESM-2 dialect or our own run: config.json; UniRep: .npy files)
+/// @param model  one of `model_names`, a folder (Hugging Face's ESM-2 dialect or our own run: config.json; UniRep: .npy
+/// files)
 ///               or a UniRep .npz
 /// @throws usage_error for a name or path that does not exist, data_error for one that holds no known model
 ModelLocation locate_model(std::string const& model);

@@ -46,8 +46,9 @@ TensorView view_of(at::Tensor const& tensor) {
     auto const pair = std::ranges::find(type_pairs, tensor.scalar_type(), &TypePair::torch);
     if (pair == type_pairs.end() || !tensor.is_contiguous() || !tensor.is_cpu())
         throw error{"a tensor of this type or layout cannot be saved"};
-    return {pair->file, tensor.sizes().vec(),
-            std::span{static_cast<std::byte const*>(tensor.const_data_ptr()), static_cast<std::size_t>(tensor.nbytes())}};
+    return {
+        pair->file, tensor.sizes().vec(),
+        std::span{static_cast<std::byte const*>(tensor.const_data_ptr()), static_cast<std::size_t>(tensor.nbytes())}};
 }
 
 void save_tensors(std::filesystem::path const& file, NamedTensors const& tensors,
@@ -67,8 +68,8 @@ at::Tensor WeightReader::take(std::vector<std::string> const& names, std::vector
         if (found == tensors_.end()) continue;
         used_.insert(name);
         if (found->second.sizes() != at::IntArrayRef{shape})
-            throw data_error{origin_ + ": tensor '" + name + "' has shape " + shape_text(found->second.sizes()) + ", expected " +
-                             shape_text(shape)};
+            throw data_error{origin_ + ": tensor '" + name + "' has shape " + shape_text(found->second.sizes()) +
+                             ", expected " + shape_text(shape)};
         at::Tensor const values = found->second.to(at::kFloat, false, true);
         if (!at::isfinite(values).all().item<bool>())
             throw data_error{origin_ + ": tensor '" + name + "' holds NaN or infinity"};

@@ -12,6 +12,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -20,7 +21,6 @@
 #include <iostream>
 #include <numbers>
 #include <sstream>
-#include <unistd.h>
 
 namespace tape {
 namespace {
@@ -44,19 +44,29 @@ TransformerConfig chosen_config(PretrainOptions const& options) {
 /// Everything that decides the weights, except how long to train.
 nlohmann::json settings_of(PretrainOptions const& options, TransformerConfig const& config, Corpus const& corpus,
                            at::ScalarType precision) {
-    return {{"hidden", config.hidden}, {"layers", config.layers}, {"heads", config.heads},
-            {"feed_forward", config.feed_forward_size()}, {"objective", "mlm"}, {"window", options.window},
-            {"tokens", options.tokens}, {"learning_rate", options.learning_rate},
-            {"final_learning_rate", options.final_learning_rate}, {"weight_decay", options.weight_decay},
-            {"clip", options.clip}, {"seed", options.seed}, {"precision", precision_name(precision)},
-            {"held_out_every", options.corpus_options.held_out_every}, {"corpus", corpus.summary().hash}};
+    return {{"hidden", config.hidden},
+            {"layers", config.layers},
+            {"heads", config.heads},
+            {"feed_forward", config.feed_forward_size()},
+            {"objective", "mlm"},
+            {"window", options.window},
+            {"tokens", options.tokens},
+            {"learning_rate", options.learning_rate},
+            {"final_learning_rate", options.final_learning_rate},
+            {"weight_decay", options.weight_decay},
+            {"clip", options.clip},
+            {"seed", options.seed},
+            {"precision", precision_name(precision)},
+            {"held_out_every", options.corpus_options.held_out_every},
+            {"corpus", corpus.summary().hash}};
 }
 
 /// Linear warm-up, then half a cosine down to the final share.
 double learning_rate_at(PretrainOptions const& options, std::int64_t step) {
     std::int64_t const warmup = options.warmup ? options.warmup : std::max<std::int64_t>(1, options.steps / 50);
     if (step <= warmup) return options.learning_rate * static_cast<double>(step) / static_cast<double>(warmup);
-    double const done = static_cast<double>(step - warmup) / static_cast<double>(std::max<std::int64_t>(1, options.steps - warmup));
+    double const done =
+        static_cast<double>(step - warmup) / static_cast<double>(std::max<std::int64_t>(1, options.steps - warmup));
     double const cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, done)));
     return options.learning_rate * (options.final_learning_rate + (1 - options.final_learning_rate) * cosine);
 }
@@ -115,7 +125,8 @@ std::vector<Transformer::Parameter> trainable(Transformer& model, at::Device dev
 }
 
 Run::Run(PretrainOptions const& options)
-    : options_{options}, device_{resolve_device(options.device)}, precision_{resolve_precision(options.precision, device_)},
+    : options_{options}, device_{resolve_device(options.device)}, precision_{resolve_precision(options.precision,
+                                                                                               device_)},
       config_{chosen_config(options)}, corpus_{Corpus::read(options.corpus, options.corpus_options)},
       settings_(settings_of(options, config_, corpus_, precision_)), model_{config_, options.seed},
       optimizer_{trainable(model_, device_, precision_), {.weight_decay = options.weight_decay}} {
@@ -149,8 +160,8 @@ void Run::resume() {
         position = {state.at("first"), state.at("pool"), state.at("batch")};
         started_ = state.at("started"), history_ = state.at("history");
         if (std::int64_t const planned = state.at("steps"); planned != options_.steps)
-            history_.push_back("steps changed from " + std::to_string(planned) + " to " + std::to_string(options_.steps) + " at step " +
-                               std::to_string(step_));
+            history_.push_back("steps changed from " + std::to_string(planned) + " to " +
+                               std::to_string(options_.steps) + " at step " + std::to_string(step_));
     }
     sampler_.emplace(corpus_, BatchSampler::Options{options_.seed, options_.window, options_.tokens}, position);
     residues_at_log_ = residues_;
@@ -159,7 +170,8 @@ void Run::resume() {
 
 /// Lines beyond the checkpoint belong to steps that will be made again.
 void Run::keep_log_until(std::int64_t step) const {
-    std::string kept = "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\tvalid_loss\tvalid_perplexity\tvalid_accuracy\n";
+    std::string kept = "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\tvalid_"
+                       "loss\tvalid_perplexity\tvalid_accuracy\n";
     if (std::ifstream in{file("log.tsv")}; in && step > 0) {
         std::string line;
         std::getline(in, line);
@@ -172,9 +184,12 @@ void Run::keep_log_until(std::int64_t step) const {
 void Run::one_step() {
     auto rows = sampler_->next();
     for (auto const& row : rows)
-        residues_ += static_cast<std::uint64_t>(std::ranges::count_if(row, [](auto token) { return token > EsmTokenizer::unknown; }));
-    auto const batch = mask_residues(std::move(rows), {}, Random{options_.seed, masking, static_cast<std::uint64_t>(step_)}, device_);
-    if (batch.targets.size(0) == 0) throw data_error{"a batch without any of the 20 amino acids: nothing can be learnt from this corpus"};
+        residues_ += static_cast<std::uint64_t>(
+            std::ranges::count_if(row, [](auto token) { return token > EsmTokenizer::unknown; }));
+    auto const batch =
+        mask_residues(std::move(rows), {}, Random{options_.seed, masking, static_cast<std::uint64_t>(step_)}, device_);
+    if (batch.targets.size(0) == 0)
+        throw data_error{"a batch without any of the 20 amino acids: nothing can be learnt from this corpus"};
     auto const [loss, correct, predicted] = masked_loss(model_, batch);
     double const value = loss.item<double>();
     ++step_;
@@ -201,12 +216,16 @@ Run::Validation Run::validate() const {
     std::size_t const count = std::min(validation_sequences, corpus_.held_out_size());
     TokenRows rows;
     Random windows{options_.seed, validation_windows, 0};
-    for (std::size_t i = 0; i < count; ++i) rows.push_back(random_window(corpus_.held_out(i), options_.window, windows));
+    for (std::size_t i = 0; i < count; ++i)
+        rows.push_back(random_window(corpus_.held_out(i), options_.window, windows));
     std::ranges::stable_sort(rows, {}, [](auto const& row) { return row.size(); });
     std::int64_t correct = 0;
     for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
-        for (; end < count && (end == begin || static_cast<std::int64_t>((end + 1 - begin) * rows[end].size()) <= options_.tokens);) ++end;
-        auto const first = rows.begin() + static_cast<std::ptrdiff_t>(begin), last = rows.begin() + static_cast<std::ptrdiff_t>(end);
+        for (; end < count &&
+               (end == begin || static_cast<std::int64_t>((end + 1 - begin) * rows[end].size()) <= options_.tokens);)
+            ++end;
+        auto const first = rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                   last = rows.begin() + static_cast<std::ptrdiff_t>(end);
         auto const batch = mask_residues({first, last}, {}, Random{options_.seed, validation_masking, begin}, device_);
         if (batch.targets.size(0) == 0) continue;
         auto const loss = masked_loss(model_, batch);
@@ -222,26 +241,45 @@ Run::Validation Run::validate() const {
 
 void Run::save() {
     auto const position = sampler_->position();
-    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() + seconds_before_;
-    nlohmann::json const state{{"settings", settings_}, {"step", step_}, {"steps", options_.steps}, {"residues", residues_},
-                               {"first", position.first}, {"pool", position.pool}, {"batch", position.batch},
-                               {"seconds", seconds}, {"started", started_}, {"history", history_}};
+    double const seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() + seconds_before_;
+    nlohmann::json const state{{"settings", settings_},   {"step", step_},           {"steps", options_.steps},
+                               {"residues", residues_},   {"first", position.first}, {"pool", position.pool},
+                               {"batch", position.batch}, {"seconds", seconds},      {"started", started_},
+                               {"history", history_}};
     save_tensors(file("checkpoint.safetensors"), optimizer_.state(), {{"state", state.dump()}});
     save_transformer(options_.output, model_, at::kFloat, {{"step", std::to_string(step_)}});
     auto const validation = validate();
     log(&validation);
     write_card(validation);
-    Manifest manifest{.program = "tape-pretrain", .argv = options_.argv, .version = TAPE_VERSION, .seed = options_.seed,
-                      .inputs = corpus_.summary().inputs, .details = {}, .started = started_, .seconds = seconds};
-    manifest.details = {{"settings", settings_.dump()}, {"step", std::to_string(step_)}, {"residues", std::to_string(residues_)},
+    Manifest manifest{.program = "tape-pretrain",
+                      .argv = options_.argv,
+                      .version = TAPE_VERSION,
+                      .seed = options_.seed,
+                      .inputs = corpus_.summary().inputs,
+                      .details = {},
+                      .started = started_,
+                      .seconds = seconds};
+    manifest.details = {{"settings", settings_.dump()},
+                        {"step", std::to_string(step_)},
+                        {"residues", std::to_string(residues_)},
                         {"weights", content_hash_of_file(file("model.safetensors"))}};
     write_text(file("manifest.json"), to_json(manifest).dump(2) + "\n");
 }
 
 void Run::write_card(Validation const& validation) const {
-    ModelCard card{.config = config_, .corpus = corpus_.summary(), .settings = settings_, .step = step_, .planned_steps = options_.steps,
-                   .residues = residues_, .epochs = sampler_->epochs(), .valid_loss = validation.loss,
-                   .valid_accuracy = validation.accuracy, .valid_predicted = validation.predicted, .history = history_, .started = started_,
+    ModelCard card{.config = config_,
+                   .corpus = corpus_.summary(),
+                   .settings = settings_,
+                   .step = step_,
+                   .planned_steps = options_.steps,
+                   .residues = residues_,
+                   .epochs = sampler_->epochs(),
+                   .valid_loss = validation.loss,
+                   .valid_accuracy = validation.accuracy,
+                   .valid_predicted = validation.predicted,
+                   .history = history_,
+                   .started = started_,
                    .version = TAPE_VERSION};
     write_text(file("README.md"), to_markdown(card));
 }
@@ -252,11 +290,14 @@ void Run::log(Validation const* validation) {
     double const speed = seconds > 0 ? static_cast<double>(residues_ - residues_at_log_) / seconds : 0;
     double const steps = static_cast<double>(std::max<std::int64_t>(1, tally_.steps));
     std::ostringstream line;
-    line << step_ << '\t' << residues_ << '\t' << learning_rate_at(options_, step_) << '\t' << tally_.loss / steps << '\t'
-         << static_cast<double>(tally_.correct) / static_cast<double>(std::max<std::int64_t>(1, tally_.predicted)) << '\t'
-         << tally_.norm / steps << '\t' << static_cast<std::int64_t>(speed) << '\t';
-    if (validation && validation->predicted) line << validation->loss << '\t' << std::exp(validation->loss) << '\t' << validation->accuracy;
-    else line << "\t\t";
+    line << step_ << '\t' << residues_ << '\t' << learning_rate_at(options_, step_) << '\t' << tally_.loss / steps
+         << '\t'
+         << static_cast<double>(tally_.correct) / static_cast<double>(std::max<std::int64_t>(1, tally_.predicted))
+         << '\t' << tally_.norm / steps << '\t' << static_cast<std::int64_t>(speed) << '\t';
+    if (validation && validation->predicted)
+        line << validation->loss << '\t' << std::exp(validation->loss) << '\t' << validation->accuracy;
+    else
+        line << "\t\t";
     std::ofstream out{file("log.tsv"), std::ios::app};
     out << line.str() << '\n';
     if (!out.flush()) throw error{file("log.tsv").string() + ": cannot be written (is the disk full?)"};
@@ -267,10 +308,12 @@ void Run::log(Validation const* validation) {
 void Run::report(double loss, double speed) const {
     if (options_.quiet) return;
     double const per_step = static_cast<double>(residues_) / static_cast<double>(std::max<std::int64_t>(1, step_));
-    auto const left = static_cast<std::int64_t>(speed > 0 ? static_cast<double>(options_.steps - step_) * per_step / speed : 0);
+    auto const left =
+        static_cast<std::int64_t>(speed > 0 ? static_cast<double>(options_.steps - step_) * per_step / speed : 0);
     char text[160];
-    std::snprintf(text, sizeof text, "step %lld/%lld  loss %.4f  %.0f residues/s  %lld min left", static_cast<long long>(step_),
-                  static_cast<long long>(options_.steps), loss, speed, static_cast<long long>((left + 59) / 60));
+    std::snprintf(text, sizeof text, "step %lld/%lld  loss %.4f  %.0f residues/s  %lld min left",
+                  static_cast<long long>(step_), static_cast<long long>(options_.steps), loss, speed,
+                  static_cast<long long>((left + 59) / 60));
     bool const terminal = isatty(STDERR_FILENO) != 0;
     std::cerr << (terminal ? "\r\033[K" : "") << text << (terminal ? "" : "\n") << std::flush;
 }
@@ -295,7 +338,8 @@ PretrainResult Run::train() {
 } // namespace
 
 PretrainResult pretrain(PretrainOptions const& options) {
-    if (options.steps < 1 || options.checkpoint_every < 1) throw usage_error{"--steps and --checkpoint-every must be at least 1"};
+    if (options.steps < 1 || options.checkpoint_every < 1)
+        throw usage_error{"--steps and --checkpoint-every must be at least 1"};
     use_threads(options.threads);
     Run run{options};
     return run.train();
@@ -305,10 +349,11 @@ std::string describe_plan(PretrainOptions const& options) {
     auto const config = chosen_config(options);
     auto const corpus = Corpus::read(options.corpus, options.corpus_options).summary();
     std::ostringstream out;
-    out << "network: " << config.parameter_count() << " parameters, " << config.layers << " layers, hidden " << config.hidden << ", "
-        << config.heads << " heads\ncorpus: " << corpus.training << " sequences, " << corpus.training_residues << " residues; "
-        << corpus.excluded << " excluded, " << corpus.held_out << " held out\ntraining: " << options.steps << " steps, at most "
-        << options.steps * options.tokens << " tokens\noutput: " << options.output.string() << '\n';
+    out << "network: " << config.parameter_count() << " parameters, " << config.layers << " layers, hidden "
+        << config.hidden << ", " << config.heads << " heads\ncorpus: " << corpus.training << " sequences, "
+        << corpus.training_residues << " residues; " << corpus.excluded << " excluded, " << corpus.held_out
+        << " held out\ntraining: " << options.steps << " steps, at most " << options.steps * options.tokens
+        << " tokens\noutput: " << options.output.string() << '\n';
     return out.str();
 }
 

@@ -21,7 +21,7 @@ struct PretrainOptions {
     std::int64_t checkpoint_every = 500;
     std::int64_t warmup = 0; ///< steps; 0 = 2% of `steps`
     std::int64_t window = 256;
-    std::int64_t tokens = 8192; ///< a step
+    std::int64_t tokens = 8192;                              ///< a step
     double learning_rate = 1e-3, final_learning_rate = 0.02; ///< the second as a share of the first
     double weight_decay = 0.01, clip = 1.0;
     std::uint64_t seed = 0;
@@ -35,15 +35,16 @@ struct PretrainOptions {
 struct PretrainResult {
     std::int64_t step = 0;
     std::uint64_t residues = 0; ///< seen in training, windows of repeated epochs counted each time
-    double valid_perplexity = 0, valid_accuracy = 0; ///< over the chosen residues of held-out sequences; 0 if there are none
-    bool was_complete = false;                       ///< nothing was left to do
+    double valid_perplexity = 0,
+           valid_accuracy = 0; ///< over the chosen residues of held-out sequences; 0 if there are none
+    bool was_complete = false; ///< nothing was left to do
 };
 
-/// Trains until `steps`, or goes on from OUTPUT/checkpoint.safetensors. The bytes of OUTPUT/model.safetensors depend on the
-/// options and the machine's arithmetic, never on interruptions.
+/// Trains until `steps`, or goes on from OUTPUT/checkpoint.safetensors. The bytes of OUTPUT/model.safetensors depend on
+/// the options and the machine's arithmetic, never on interruptions.
 ///
-/// Writes into OUTPUT: model.safetensors and config.json (as Hugging Face's ESM), checkpoint.safetensors (weights, AdamW's
-/// moments, position), log.tsv, manifest.json, README.md (the model card).
+/// Writes into OUTPUT: model.safetensors and config.json (as Hugging Face's ESM), checkpoint.safetensors (weights,
+/// AdamW's moments, position), log.tsv, manifest.json, README.md (the model card).
 /// @throws usage_error if OUTPUT belongs to a run with other settings; error if the loss diverges, with the last good
 ///         checkpoint kept; data_error for a bad corpus or checkpoint
 PretrainResult pretrain(PretrainOptions const& options);

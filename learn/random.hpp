@@ -4,8 +4,8 @@
 
 namespace tape {
 
-/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): small, seekable by seed, and the same numbers on every platform, which the
-/// standard library's distributions do not promise.
+/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): small, seekable by seed, and the same numbers on every platform,
+/// which the standard library's distributions do not promise.
 class Random {
   public:
     explicit constexpr Random(std::uint64_t seed) : state_{seed} {}
@@ -31,8 +31,8 @@ class Random {
     std::uint64_t state_;
 };
 
-/// Element `index` of a pseudo-random permutation of [0, count), without storing it: a four-round Feistel network over the
-/// next even power of two, walked until it lands inside.
+/// Element `index` of a pseudo-random permutation of [0, count), without storing it: a four-round Feistel network over
+/// the next even power of two, walked until it lands inside.
 std::uint64_t permuted(std::uint64_t index, std::uint64_t count, std::uint64_t key);
 
 } // namespace tape

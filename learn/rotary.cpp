@@ -13,7 +13,8 @@ namespace tape {
 namespace {
 
 template <typename Scalar>
-void rotate_head(Scalar const* in, Scalar* out, float const* cos, float const* sin, float direction, std::int64_t half) {
+void rotate_head(Scalar const* in, Scalar* out, float const* cos, float const* sin, float direction,
+                 std::int64_t half) {
     for (std::int64_t i = 0; i < half; ++i) {
         float const a = static_cast<float>(in[i]), b = static_cast<float>(in[i + half]);
         float const s = direction * sin[i];
@@ -23,8 +24,10 @@ void rotate_head(Scalar const* in, Scalar* out, float const* cos, float const* s
 }
 
 template <typename Scalar>
-void rotate_on_cpu(at::Tensor const& in, at::Tensor const& out, at::Tensor const& cos, at::Tensor const& sin, float direction) {
-    std::int64_t const length = in.size(1), heads = in.size(3), size = in.size(4), half = size / 2, token = 3 * heads * size;
+void rotate_on_cpu(at::Tensor const& in, at::Tensor const& out, at::Tensor const& cos, at::Tensor const& sin,
+                   float direction) {
+    std::int64_t const length = in.size(1), heads = in.size(3), size = in.size(4), half = size / 2,
+                       token = 3 * heads * size;
     auto const* const source = in.const_data_ptr<Scalar>();
     auto* const target = out.mutable_data_ptr<Scalar>();
     auto const* const cosines = cos.const_data_ptr<float>();
@@ -35,8 +38,10 @@ void rotate_on_cpu(at::Tensor const& in, at::Tensor const& out, at::Tensor const
             auto* const y = target + row * token;
             std::int64_t const position = row % length;
             for (std::int64_t head = 0; head < 2 * heads; ++head)
-                rotate_head(x + head * size, y + head * size, cosines + position * half, sines + position * half, direction, half);
-            std::memcpy(y + 2 * heads * size, x + 2 * heads * size, sizeof(Scalar) * static_cast<std::size_t>(heads * size));
+                rotate_head(x + head * size, y + head * size, cosines + position * half, sines + position * half,
+                            direction, half);
+            std::memcpy(y + 2 * heads * size, x + 2 * heads * size,
+                        sizeof(Scalar) * static_cast<std::size_t>(heads * size));
         }
     });
 }
@@ -76,7 +81,8 @@ at::Tensor rotate(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const
 
 at::Tensor rotate_reference(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const& sin) {
     std::int64_t const length = qkv.size(1), half = qkv.size(4) / 2;
-    at::Tensor const c = cos.slice(0, 0, length).view({1, length, 1, 1, half}), s = sin.slice(0, 0, length).view({1, length, 1, 1, half});
+    at::Tensor const c = cos.slice(0, 0, length).view({1, length, 1, 1, half}),
+                     s = sin.slice(0, 0, length).view({1, length, 1, 1, half});
     at::Tensor const qk = qkv.slice(2, 0, 2).to(at::kFloat); // B x T x 2 x heads x head_size
     at::Tensor const a = qk.slice(4, 0, half), b = qk.slice(4, half);
     at::Tensor const turned = at::cat({a * c - b * s, b * c + a * s}, 4).to(qkv.scalar_type());

@@ -37,7 +37,8 @@ struct Entry {
     std::vector<std::uint64_t> offsets;
 };
 
-/// Reads the header as a stream of events, so that a hostile one can neither nest deeply nor make a tree larger than itself.
+/// Reads the header as a stream of events, so that a hostile one can neither nest deeply nor make a tree larger than
+/// itself.
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   public:
     std::map<std::string, Entry> entries;
@@ -58,18 +59,22 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
         if (in_metadata_) return true;
         if (name != "dtype" && name != "shape" && name != "data_offsets")
             return fail("describes tensor '" + tensor_ + "' with an unknown field '" + name + "'");
-        return fields_.insert_or_assign(name, true).second || fail("repeats '" + name + "' of tensor '" + tensor_ + "'");
+        return fields_.insert_or_assign(name, true).second ||
+               fail("repeats '" + name + "' of tensor '" + tensor_ + "'");
     }
     bool string(std::string& text) override {
-        if (depth_ == 2 && in_metadata_) return metadata.emplace(field_, text).second || fail("repeats metadata '" + field_ + "'");
+        if (depth_ == 2 && in_metadata_)
+            return metadata.emplace(field_, text).second || fail("repeats metadata '" + field_ + "'");
         if (depth_ != 2 || in_array_ || field_ != "dtype") return misplaced();
         auto const row = std::ranges::find(types, text, &TypeRow::name);
-        if (row == types.end()) return fail("gives tensor '" + tensor_ + "' the type '" + text + "', which is not supported");
+        if (row == types.end())
+            return fail("gives tensor '" + tensor_ + "' the type '" + text + "', which is not supported");
         entries[tensor_].type = row->type;
         return true;
     }
     bool start_array(std::size_t) override {
-        if (depth_ != 2 || in_array_ || in_metadata_ || (field_ != "shape" && field_ != "data_offsets")) return misplaced();
+        if (depth_ != 2 || in_array_ || in_metadata_ || (field_ != "shape" && field_ != "data_offsets"))
+            return misplaced();
         in_array_ = true;
         if (field_ == "shape") entries[tensor_].shape.emplace();
         return true;
@@ -142,16 +147,18 @@ std::optional<std::uint64_t> needed_bytes(std::vector<std::int64_t> const& shape
     return zero ? 0 : count;
 }
 
-TensorView view_of(std::filesystem::path const& file, std::string const& name, Entry const& entry, std::string_view data) {
+TensorView view_of(std::filesystem::path const& file, std::string const& name, Entry const& entry,
+                   std::string_view data) {
     if (!entry.type || !entry.shape || entry.offsets.size() != 2)
         refuse(file, "tensor '" + name + "' lacks its dtype, shape or data_offsets");
     auto const [begin, end] = std::pair{entry.offsets[0], entry.offsets[1]};
     if (begin > end || end > data.size())
-        refuse(file, "tensor '" + name + "' spans bytes " + std::to_string(begin) + " to " + std::to_string(end) + " of " +
-                         std::to_string(data.size()) + " (is the file truncated?)");
+        refuse(file, "tensor '" + name + "' spans bytes " + std::to_string(begin) + " to " + std::to_string(end) +
+                         " of " + std::to_string(data.size()) + " (is the file truncated?)");
     auto const needed = needed_bytes(*entry.shape, *entry.type);
     if (!needed || *needed != end - begin)
-        refuse(file, "tensor '" + name + "' has " + std::to_string(end - begin) + " bytes, which does not match its shape and type");
+        refuse(file, "tensor '" + name + "' has " + std::to_string(end - begin) +
+                         " bytes, which does not match its shape and type");
     auto const span = std::as_bytes(std::span{data.data() + begin, end - begin});
     return {*entry.type, *entry.shape, span};
 }
@@ -164,7 +171,8 @@ void check_tiling(std::filesystem::path const& file, std::map<std::string, Entry
     std::uint64_t position = 0;
     for (auto const& [begin, end] : spans) {
         if (begin != position)
-            refuse(file, (begin < position ? "tensors overlap at byte " : "no tensor owns the bytes before byte ") + std::to_string(begin));
+            refuse(file, (begin < position ? "tensors overlap at byte " : "no tensor owns the bytes before byte ") +
+                             std::to_string(begin));
         position = end;
     }
     if (position != size) refuse(file, std::to_string(size - position) + " bytes after the last tensor belong to none");
@@ -172,7 +180,9 @@ void check_tiling(std::filesystem::path const& file, std::map<std::string, Entry
 
 } // namespace
 
-std::size_t bytes_per_element(TensorType type) noexcept { return std::ranges::find(types, type, &TypeRow::type)->bytes; }
+std::size_t bytes_per_element(TensorType type) noexcept {
+    return std::ranges::find(types, type, &TypeRow::type)->bytes;
+}
 std::string_view name_of(TensorType type) noexcept { return std::ranges::find(types, type, &TypeRow::type)->name; }
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path const& file) : path_{file}, map_{file} {
@@ -180,8 +190,8 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path const& file) : path_{file
     if (bytes.size() < length_bytes) refuse(file, "it has only " + std::to_string(bytes.size()) + " bytes");
     std::uint64_t const length = read_length(bytes);
     if (length > bytes.size() - length_bytes)
-        refuse(file, "the header claims " + std::to_string(length) + " bytes of a file of " + std::to_string(bytes.size()) +
-                         " (is the file truncated?)");
+        refuse(file, "the header claims " + std::to_string(length) + " bytes of a file of " +
+                         std::to_string(bytes.size()) + " (is the file truncated?)");
     std::string_view const header = bytes.substr(length_bytes, length);
     if (header.empty() || header.front() != '{') refuse(file, "the header does not start with '{'");
 
@@ -208,7 +218,9 @@ void write_safetensors(std::filesystem::path const& file, std::map<std::string, 
     for (auto const& [name, view] : order) {
         if (needed_bytes(view->shape, view->type) != view->bytes.size())
             throw error{file.string() + ": tensor '" + *name + "' has a shape that does not match its bytes"};
-        header[*name] = {{"dtype", name_of(view->type)}, {"shape", view->shape}, {"data_offsets", {position, position + view->bytes.size()}}};
+        header[*name] = {{"dtype", name_of(view->type)},
+                         {"shape", view->shape},
+                         {"data_offsets", {position, position + view->bytes.size()}}};
         position += view->bytes.size();
     }
     std::string text = header.dump();
@@ -218,7 +230,8 @@ void write_safetensors(std::filesystem::path const& file, std::map<std::string, 
         for (std::size_t i = 0; i < length_bytes; ++i) out.put(static_cast<char>(length >> (8 * i) & 0xff));
         out.write(text.data(), static_cast<std::streamsize>(text.size()));
         for (auto const& [name, view] : order)
-            out.write(reinterpret_cast<char const*>(view->bytes.data()), static_cast<std::streamsize>(view->bytes.size()));
+            out.write(reinterpret_cast<char const*>(view->bytes.data()),
+                      static_cast<std::streamsize>(view->bytes.size()));
     });
 }
 

@@ -28,8 +28,8 @@ struct TensorView {
 
 /// A memory-mapped safetensors file. Opening reads the header only; tensors are views into the map.
 ///
-/// The header is trusted in nothing: its length, every offset, size, shape and type, UTF-8, duplicate names, overlaps and
-/// gaps are checked, and no memory is taken that the file's own size does not bound.
+/// The header is trusted in nothing: its length, every offset, size, shape and type, UTF-8, duplicate names, overlaps
+/// and gaps are checked, and no memory is taken that the file's own size does not bound.
 class SafetensorsFile {
   public:
     /// @throws data_error naming the file and what is wrong with it

@@ -15,7 +15,8 @@ class EsmTokenizer {
     /// The 20 amino acids, in the vocabulary's order, are tokens [first_residue, last_residue].
     static constexpr int first_residue = 4, last_residue = 23;
 
-    /// Token of a residue letter, either case. X, B, U, Z and O have tokens of their own; J, `*` and anything else is <unk>.
+    /// Token of a residue letter, either case. X, B, U, Z and O have tokens of their own; J, `*` and anything else is
+    /// <unk>.
     static int token(char letter) noexcept;
     /// One token a residue, without special tokens.
     static std::vector<std::int64_t> residues(std::string_view letters);

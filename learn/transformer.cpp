@@ -35,8 +35,13 @@ struct Preset {
     int layers, hidden, heads;
 };
 // 8M and larger are ESM-2's own shapes; the smaller ones are ours, with heads of 32, which CPU matrix units like.
-constexpr std::array<Preset, 7> presets{
-    {{"1M", 5, 128, 4}, {"2M", 4, 192, 6}, {"3M", 4, 256, 8}, {"8M", 6, 320, 20}, {"35M", 12, 480, 20}, {"150M", 30, 640, 20}, {"650M", 33, 1280, 20}}};
+constexpr std::array<Preset, 7> presets{{{"1M", 5, 128, 4},
+                                         {"2M", 4, 192, 6},
+                                         {"3M", 4, 256, 8},
+                                         {"8M", 6, 320, 20},
+                                         {"35M", 12, 480, 20},
+                                         {"150M", 30, 640, 20},
+                                         {"650M", 33, 1280, 20}}};
 
 constexpr double rotary_base = 10000.0;
 constexpr double initial_deviation = 0.02;
@@ -61,14 +66,16 @@ std::string field_text(nlohmann::json const& json, char const* field) {
 int positive_field(nlohmann::json const& json, char const* field, std::string const& origin) {
     if (!json.contains(field) || !json.at(field).is_number_integer() || json.at(field).get<std::int64_t>() < 1 ||
         json.at(field).get<std::int64_t>() > 1'000'000)
-        throw data_error{origin + ": field '" + field + "' must be a positive whole number, found " + field_text(json, field)};
+        throw data_error{origin + ": field '" + field + "' must be a positive whole number, found " +
+                         field_text(json, field)};
     return json.at(field).get<int>();
 }
 
-void expect_field(nlohmann::json const& json, char const* field, nlohmann::json const& expected, std::string const& origin) {
+void expect_field(nlohmann::json const& json, char const* field, nlohmann::json const& expected,
+                  std::string const& origin) {
     if (json.contains(field) && json.at(field) != expected)
-        throw data_error{origin + ": this program reads ESM-2 models only, whose '" + field + "' is " + expected.dump() + "; found " +
-                         json.at(field).dump()};
+        throw data_error{origin + ": this program reads ESM-2 models only, whose '" + field + "' is " +
+                         expected.dump() + "; found " + json.at(field).dump()};
 }
 
 } // namespace
@@ -93,7 +100,8 @@ TransformerConfig transformer_preset(std::string const& size) {
     if (found == presets.end()) {
         std::string choices;
         for (auto const& name : transformer_preset_names()) choices += (choices.empty() ? "" : ", ") + name;
-        throw usage_error{"unknown size '" + size + "': choose " + choices + ", or give --hidden, --layers and --heads"};
+        throw usage_error{"unknown size '" + size + "': choose " + choices +
+                          ", or give --hidden, --layers and --heads"};
     }
     return {.hidden = found->hidden, .layers = found->layers, .heads = found->heads};
 }
@@ -103,9 +111,11 @@ void check(TransformerConfig const& config) {
     if (config.hidden < 1 || config.layers < 1 || config.heads < 1 || config.feed_forward < 0)
         complain("--hidden, --layers and --heads must be positive");
     if (config.hidden % config.heads != 0)
-        complain("--hidden " + std::to_string(config.hidden) + " is not a multiple of --heads " + std::to_string(config.heads));
+        complain("--hidden " + std::to_string(config.hidden) + " is not a multiple of --heads " +
+                 std::to_string(config.heads));
     if (config.head_size() % 2 != 0)
-        complain("--hidden / --heads is " + std::to_string(config.head_size()) + "; rotary positions need an even number");
+        complain("--hidden / --heads is " + std::to_string(config.head_size()) +
+                 "; rotary positions need an even number");
 }
 
 nlohmann::json to_json(TransformerConfig const& config) {
@@ -132,7 +142,8 @@ nlohmann::json to_json(TransformerConfig const& config) {
 TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin) {
     if (!json.is_object()) throw data_error{origin + ": not a JSON object"};
     if (json.value("model_type", nlohmann::json{}) != "esm")
-        throw data_error{origin + ": 'model_type' is " + field_text(json, "model_type") + "; this program reads \"esm\" (ESM-2 and its own models)"};
+        throw data_error{origin + ": 'model_type' is " + field_text(json, "model_type") +
+                         "; this program reads \"esm\" (ESM-2 and its own models)"};
     expect_field(json, "position_embedding_type", "rotary", origin);
     expect_field(json, "emb_layer_norm_before", false, origin);
     expect_field(json, "hidden_act", "gelu", origin);
@@ -141,18 +152,22 @@ TransformerConfig transformer_config(nlohmann::json const& json, std::string con
                              .layers = positive_field(json, "num_hidden_layers", origin),
                              .heads = positive_field(json, "num_attention_heads", origin),
                              .feed_forward = positive_field(json, "intermediate_size", origin)};
-    if (json.contains("layer_norm_eps") && json.at("layer_norm_eps").is_number()) config.norm_epsilon = json.at("layer_norm_eps");
-    if (json.contains("token_dropout") && json.at("token_dropout").is_boolean()) config.token_dropout = json.at("token_dropout");
+    if (json.contains("layer_norm_eps") && json.at("layer_norm_eps").is_number())
+        config.norm_epsilon = json.at("layer_norm_eps");
+    if (json.contains("token_dropout") && json.at("token_dropout").is_boolean())
+        config.token_dropout = json.at("token_dropout");
     if (config.hidden % config.heads != 0 || config.head_size() % 2 != 0)
-        throw data_error{origin + ": 'hidden_size' " + std::to_string(config.hidden) + " does not divide into 'num_attention_heads' " +
-                         std::to_string(config.heads) + " heads of even size"};
+        throw data_error{origin + ": 'hidden_size' " + std::to_string(config.hidden) +
+                         " does not divide into 'num_attention_heads' " + std::to_string(config.heads) +
+                         " heads of even size"};
     return config;
 }
 
 TokenBatch TokenBatch::from(std::vector<std::vector<std::int64_t>> const& rows, at::Device device) {
     std::size_t longest = 0, shortest = std::numeric_limits<std::size_t>::max();
     for (auto const& row : rows) longest = std::max(longest, row.size()), shortest = std::min(shortest, row.size());
-    at::Tensor tokens = at::full({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(longest)}, EsmTokenizer::pad, at::kLong);
+    at::Tensor tokens = at::full({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(longest)},
+                                 EsmTokenizer::pad, at::kLong);
     auto* const data = tokens.mutable_data_ptr<std::int64_t>();
     for (std::size_t i = 0; i < rows.size(); ++i) std::ranges::copy(rows[i], data + i * longest);
     return {tokens.to(device), shortest != longest};
@@ -182,12 +197,18 @@ Transformer::Transformer(TransformerConfig const& config, std::uint64_t seed) : 
     double const residual = 1.0 / std::sqrt(2.0 * config.layers);
     embedding_ = drawn(EsmTokenizer::size, d, 1);
     for (int i = 0; i < config.layers; ++i)
-        layers_.push_back({.norm_weight = at::ones({d}), .norm_bias = at::zeros({d}),
-                           .qkv_weight = drawn(3 * d, d, 1), .qkv_bias = at::zeros({3 * d}),
-                           .output_weight = drawn(d, d, residual), .output_bias = at::zeros({d}),
-                           .ffn_norm_weight = at::ones({d}), .ffn_norm_bias = at::zeros({d}),
-                           .up_weight = drawn(f, d, 1), .up_bias = at::zeros({f}),
-                           .down_weight = drawn(d, f, residual), .down_bias = at::zeros({d})});
+        layers_.push_back({.norm_weight = at::ones({d}),
+                           .norm_bias = at::zeros({d}),
+                           .qkv_weight = drawn(3 * d, d, 1),
+                           .qkv_bias = at::zeros({3 * d}),
+                           .output_weight = drawn(d, d, residual),
+                           .output_bias = at::zeros({d}),
+                           .ffn_norm_weight = at::ones({d}),
+                           .ffn_norm_bias = at::zeros({d}),
+                           .up_weight = drawn(f, d, 1),
+                           .up_bias = at::zeros({f}),
+                           .down_weight = drawn(d, f, residual),
+                           .down_bias = at::zeros({d})});
     final_norm_weight_ = at::ones({d}), final_norm_bias_ = at::zeros({d});
     head_weight_ = drawn(d, d, 1), head_bias_ = at::zeros({d});
     head_norm_weight_ = at::ones({d}), head_norm_bias_ = at::zeros({d});
@@ -208,14 +229,17 @@ Transformer::Transformer(TransformerConfig const& config, WeightReader& weights)
         auto const [norm_weight, norm_bias] = norm_pair("attention.LayerNorm");
         auto const [ffn_norm_weight, ffn_norm_bias] = norm_pair("LayerNorm");
         layers_.push_back(
-            {.norm_weight = norm_weight, .norm_bias = norm_bias,
-             .qkv_weight = at::cat({weights.take(self + "query.weight", {d, d}), weights.take(self + "key.weight", {d, d}),
-                                    weights.take(self + "value.weight", {d, d})}),
+            {.norm_weight = norm_weight,
+             .norm_bias = norm_bias,
+             .qkv_weight =
+                 at::cat({weights.take(self + "query.weight", {d, d}), weights.take(self + "key.weight", {d, d}),
+                          weights.take(self + "value.weight", {d, d})}),
              .qkv_bias = at::cat({weights.take(self + "query.bias", {d}), weights.take(self + "key.bias", {d}),
                                   weights.take(self + "value.bias", {d})}),
              .output_weight = weights.take(prefix + "attention.output.dense.weight", {d, d}),
              .output_bias = weights.take(prefix + "attention.output.dense.bias", {d}),
-             .ffn_norm_weight = ffn_norm_weight, .ffn_norm_bias = ffn_norm_bias,
+             .ffn_norm_weight = ffn_norm_weight,
+             .ffn_norm_bias = ffn_norm_bias,
              .up_weight = weights.take(prefix + "intermediate.dense.weight", {f, d}),
              .up_bias = weights.take(prefix + "intermediate.dense.bias", {f}),
              .down_weight = weights.take(prefix + "output.dense.weight", {d, f}),
@@ -238,8 +262,9 @@ void Transformer::extend_rotary(std::int64_t length) const {
     if (rotary_cos_.defined() && rotary_cos_.size(0) >= length) return;
     std::int64_t const half = config_.head_size() / 2;
     auto const options = at::TensorOptions{at::kFloat}.device(embedding_.device());
-    at::Tensor const frequencies = at::pow(rotary_base, at::arange(0, half, options) / static_cast<double>(-half)); // half
-    at::Tensor const angles = at::outer(at::arange(0, length, options), frequencies);                               // T x half
+    at::Tensor const frequencies =
+        at::pow(rotary_base, at::arange(0, half, options) / static_cast<double>(-half)); // half
+    at::Tensor const angles = at::outer(at::arange(0, length, options), frequencies);    // T x half
     rotary_cos_ = at::cos(angles), rotary_sin_ = at::sin(angles);
 }
 
@@ -266,7 +291,8 @@ at::Tensor Transformer::embed(at::Tensor const& tokens) const {
     return x * present.unsqueeze(-1).to(x.scalar_type());
 }
 
-Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask, bool keep_probabilities) const {
+Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask,
+                                          bool keep_probabilities) const {
     std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.head_size();
     at::Tensor const normed = norm(x, layer.norm_weight, layer.norm_bias, config_.norm_epsilon);
     at::Tensor const packed = linear(normed, layer.qkv_weight, layer.qkv_bias).view({batch, length, 3, heads, size});
@@ -278,8 +304,8 @@ Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& 
         probabilities = softmax_of(at::matmul(q.to(at::kFloat), k.to(at::kFloat).transpose(-2, -1)) * scale, mask);
         mixed = at::matmul(probabilities.to(v.scalar_type()), v);
     } else if (x.requires_grad() && x.is_cpu()) {
-        // LibTorch's fused attention runs backward 6 times slower than plain products on CPU (measured: 197 ms against 34 ms
-        // for both ways at 64 x 130 tokens, 8 heads of 32, bf16, 2 cores).
+        // LibTorch's fused attention runs backward 6 times slower than plain products on CPU (measured: 197 ms against
+        // 34 ms for both ways at 64 x 130 tokens, 8 heads of 32, bf16, 2 cores).
         mixed = at::matmul(softmax_of(at::matmul(q * scale, k.transpose(-2, -1)), mask), v);
     } else {
         mixed = at::scaled_dot_product_attention(q, k, v, mask.defined() ? std::optional{mask} : std::nullopt);
@@ -314,7 +340,8 @@ Transformer::Output Transformer::forward(TokenBatch const& batch, ForwardOptions
 
 at::Tensor Transformer::logits(at::Tensor const& hidden) const {
     at::Tensor const x = at::gelu(linear(hidden, head_weight_, head_bias_)).to(at::kFloat); // N x D
-    return linear(norm(x, head_norm_weight_, head_norm_bias_, config_.norm_epsilon), embedding_, output_bias_).to(at::kFloat);
+    return linear(norm(x, head_norm_weight_, head_norm_bias_, config_.norm_epsilon), embedding_, output_bias_)
+        .to(at::kFloat);
 }
 
 NamedTensors Transformer::state() const {

@@ -21,7 +21,8 @@ struct TransformerConfig {
     int heads = 20;
     int feed_forward = 0; ///< 0 = 4 x hidden
     double norm_epsilon = 1e-5;
-    /// ESM-2's token dropout: embeddings of <mask> are zeroed and the rest scaled by (1 - 0.12) / (1 - share of <mask>).
+    /// ESM-2's token dropout: embeddings of <mask> are zeroed and the rest scaled by (1 - 0.12) / (1 - share of
+    /// <mask>).
     bool token_dropout = false;
 
     [[nodiscard]] int head_size() const { return hidden / heads; }
@@ -34,7 +35,8 @@ struct TransformerConfig {
 TransformerConfig transformer_preset(std::string const& size);
 std::vector<std::string> const& transformer_preset_names();
 
-/// config.json in the fields that Hugging Face's EsmConfig uses, so that `EsmForMaskedLM.from_pretrained` reads our runs.
+/// config.json in the fields that Hugging Face's EsmConfig uses, so that `EsmForMaskedLM.from_pretrained` reads our
+/// runs.
 nlohmann::json to_json(TransformerConfig const& config);
 /// @throws data_error naming the field that is missing or impossible, or a dialect that is not this one
 TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin);
@@ -49,8 +51,8 @@ struct TokenBatch {
     static TokenBatch from(std::vector<std::vector<std::int64_t>> const& rows, at::Device device);
 };
 
-/// The encoder with its language-model head. Tensors carry their names in Hugging Face's ESM checkpoints, except that query,
-/// key and value are one matrix in memory.
+/// The encoder with its language-model head. Tensors carry their names in Hugging Face's ESM checkpoints, except that
+/// query, key and value are one matrix in memory.
 class Transformer {
   public:
     /// Fresh weights: normal(0, 0.02), residual outputs divided by sqrt(2 layers); biases 0, norms 1.
@@ -66,7 +68,8 @@ class Transformer {
         bool attentions = false;
         int layer = -1; ///< -1 = last with its norm; k = residual stream after k layers (0 = embedding)
     };
-    /// Inference or, with gradients enabled, training. Matrix products in `compute_type()`, norms and softmax in float32.
+    /// Inference or, with gradients enabled, training. Matrix products in `compute_type()`, norms and softmax in
+    /// float32.
     [[nodiscard]] Output forward(TokenBatch const& batch, ForwardOptions const& options) const;
     [[nodiscard]] Output forward(TokenBatch const& batch) const { return forward(batch, {}); }
     /// @param hidden  N x D    @return N x 33, float32
@@ -74,7 +77,8 @@ class Transformer {
 
     /// Weights under their file names (query, key and value apart), float32 copies.
     [[nodiscard]] NamedTensors state() const;
-    /// Leaves to be trained, in a fixed order; `decays` says which weight decay applies to (matrices, not biases or norms).
+    /// Leaves to be trained, in a fixed order; `decays` says which weight decay applies to (matrices, not biases or
+    /// norms).
     struct Parameter {
         std::string name;
         at::Tensor value;
@@ -92,16 +96,16 @@ class Transformer {
 
   private:
     struct Layer {
-        at::Tensor norm_weight, norm_bias;     // D
-        at::Tensor qkv_weight, qkv_bias;       // 3D x D, 3D
-        at::Tensor output_weight, output_bias; // D x D, D
+        at::Tensor norm_weight, norm_bias;         // D
+        at::Tensor qkv_weight, qkv_bias;           // 3D x D, 3D
+        at::Tensor output_weight, output_bias;     // D x D, D
         at::Tensor ffn_norm_weight, ffn_norm_bias; // D
         at::Tensor up_weight, up_bias;             // F x D, F
         at::Tensor down_weight, down_bias;         // D x F, D
     };
     struct Field {
         std::string name;
-        at::Tensor Layer::* value;
+        at::Tensor Layer::*value;
         bool decays;
     };
     static std::vector<Field> const& fields();
@@ -117,14 +121,14 @@ class Transformer {
 
     TransformerConfig config_;
     at::ScalarType compute_type_ = at::kFloat;
-    at::Tensor embedding_;                                        // 33 x D
+    at::Tensor embedding_; // 33 x D
     std::vector<Layer> layers_;
-    at::Tensor final_norm_weight_, final_norm_bias_;              // D
-    at::Tensor head_weight_, head_bias_;                          // D x D, D
-    at::Tensor head_norm_weight_, head_norm_bias_;                // D
-    at::Tensor output_bias_;                                      // 33
-    mutable at::Tensor rotary_cos_, rotary_sin_;                  // positions x head_size/2
-    mutable std::map<void const*, at::Tensor> lowered_;           // matrices in compute type, inference only
+    at::Tensor final_norm_weight_, final_norm_bias_;    // D
+    at::Tensor head_weight_, head_bias_;                // D x D, D
+    at::Tensor head_norm_weight_, head_norm_bias_;      // D
+    at::Tensor output_bias_;                            // 33
+    mutable at::Tensor rotary_cos_, rotary_sin_;        // positions x head_size/2
+    mutable std::map<void const*, at::Tensor> lowered_; // matrices in compute type, inference only
 };
 
 struct LoadedTransformer {
@@ -138,7 +142,7 @@ struct LoadedTransformer {
 LoadedTransformer load_transformer(std::filesystem::path const& directory);
 
 /// Writes DIR/config.json and DIR/model.safetensors. @param type  float32, or half for shipping
-void save_transformer(std::filesystem::path const& directory, Transformer const& model, at::ScalarType type = at::kFloat,
-                      std::map<std::string, std::string> const& metadata = {});
+void save_transformer(std::filesystem::path const& directory, Transformer const& model,
+                      at::ScalarType type = at::kFloat, std::map<std::string, std::string> const& metadata = {});
 
 } // namespace tape

@@ -30,14 +30,15 @@ std::vector<float> to_vector(at::Tensor const& values) {
 } // namespace
 
 at::Tensor attention_pairs(at::Tensor const& attention) {
-    at::Tensor const symmetric = attention + attention.transpose(1, 2);        // C x L x L
-    at::Tensor const rows = symmetric.sum(2, true);                            // C x L x 1
-    at::Tensor const total = rows.sum(1, true).clamp_min(1e-12);               // C x 1 x 1
+    at::Tensor const symmetric = attention + attention.transpose(1, 2); // C x L x L
+    at::Tensor const rows = symmetric.sum(2, true);                     // C x L x 1
+    at::Tensor const total = rows.sum(1, true).clamp_min(1e-12);        // C x 1 x 1
     at::Tensor const corrected = symmetric - rows * rows.transpose(1, 2) / total;
     return corrected.permute({1, 2, 0});
 }
 
-TransformerEncoder::TransformerEncoder(LoadedTransformer loaded, Options const& options) : loaded_{std::move(loaded)}, options_{options} {
+TransformerEncoder::TransformerEncoder(LoadedTransformer loaded, Options const& options)
+    : loaded_{std::move(loaded)}, options_{options} {
     loaded_.model.to(options.device);
     loaded_.model.set_compute_type(options.precision);
     hash_ = tape::content_hash(loaded_.content_hash + precision_name(options.precision) + algorithm_version);
@@ -66,30 +67,33 @@ std::vector<Embedding> TransformerEncoder::embed(std::span<Protein const> protei
     std::vector<Embedding> results(proteins.size());
     for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
         // Lengths rise, so the newest member decides the padded width. Maps are quadratic: one protein at a time.
-        while (end < order.size() && (end == begin || (!request.pairs && (end + 1 - begin) * (proteins[order[end]].residues.size() + 2) <=
-                                                                             static_cast<std::size_t>(options_.tokens))))
+        while (end < order.size() &&
+               (end == begin || (!request.pairs && (end + 1 - begin) * (proteins[order[end]].residues.size() + 2) <=
+                                                       static_cast<std::size_t>(options_.tokens))))
             ++end;
         embed_batch(proteins, std::span{order}.subspan(begin, end - begin), request, results);
     }
     return results;
 }
 
-void TransformerEncoder::embed_batch(std::span<Protein const> proteins, std::span<std::size_t const> members, EmbedRequest request,
-                                     std::vector<Embedding>& results) const {
+void TransformerEncoder::embed_batch(std::span<Protein const> proteins, std::span<std::size_t const> members,
+                                     EmbedRequest request, std::vector<Embedding>& results) const {
     std::vector<std::vector<std::int64_t>> rows;
     for (std::size_t const i : members) rows.push_back(EsmTokenizer::wrapped(proteins[i].residues));
     auto const output = loaded_.model.forward(TokenBatch::from(rows, options_.device), {.attentions = request.pairs});
     for (std::size_t place = 0; place < members.size(); ++place) {
         auto const length = static_cast<std::int64_t>(proteins[members[place]].residues.size());
         auto& result = results[members[place]];
-        at::Tensor const hidden = output.hidden.select(0, static_cast<std::int64_t>(place)).slice(0, 1, length + 1); // L x D
+        at::Tensor const hidden =
+            output.hidden.select(0, static_cast<std::int64_t>(place)).slice(0, 1, length + 1); // L x D
         if (request.rows) result.rows = to_matrix(hidden);
         if (request.pooled) result.pooled = to_vector(hidden.mean(0));
         if (request.logits) result.logits = to_matrix(loaded_.model.logits(hidden));
         if (!request.pairs) continue;
         std::vector<at::Tensor> maps;
         for (auto const& layer : output.attentions)
-            maps.push_back(layer.select(0, static_cast<std::int64_t>(place)).slice(1, 1, length + 1).slice(2, 1, length + 1));
+            maps.push_back(
+                layer.select(0, static_cast<std::int64_t>(place)).slice(1, 1, length + 1).slice(2, 1, length + 1));
         result.pairs = to_vector(attention_pairs(at::cat(maps)));
     }
 }

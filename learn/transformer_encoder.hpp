@@ -21,7 +21,9 @@ class TransformerEncoder : public Encoder {
 
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] int width() const override { return loaded_.model.config().hidden; }
-    [[nodiscard]] int pair_width() const override { return loaded_.model.config().layers * loaded_.model.config().heads; }
+    [[nodiscard]] int pair_width() const override {
+        return loaded_.model.config().layers * loaded_.model.config().heads;
+    }
     [[nodiscard]] std::vector<std::string> logit_names() const override;
     [[nodiscard]] std::string content_hash() const override { return hash_; }
     [[nodiscard]] std::vector<std::string> unused_tensors() const override { return loaded_.unused; }

@@ -46,7 +46,8 @@ std::string common_name(std::string name) {
     if (name == "embed_matrix") return "embedding";
     if (name == "fully_connected_weights") return "dense.w";
     if (name == "fully_connected_biases") return "dense.b";
-    static std::regex const stacked{"rnn_mlstm_stack_mlstm_stack([0-9]+)_mlstm_stack[0-9]+_(\\w+)"}, single{"rnn_mlstm_mlstm_(\\w+)"};
+    static std::regex const stacked{"rnn_mlstm_stack_mlstm_stack([0-9]+)_mlstm_stack[0-9]+_(\\w+)"},
+        single{"rnn_mlstm_mlstm_(\\w+)"};
     std::smatch match;
     if (std::regex_match(name, match, stacked)) return "mlstm." + match[1].str() + "." + match[2].str();
     if (std::regex_match(name, match, single)) return "mlstm.0." + match[1].str();
@@ -58,7 +59,8 @@ std::map<std::string, Array> read_arrays(std::filesystem::path const& path) {
     if (!std::filesystem::is_directory(path)) return read_npz(path);
     std::map<std::string, Array> arrays;
     for (auto const& entry : std::filesystem::directory_iterator{path})
-        if (entry.path().extension() == ".npy") arrays.emplace(common_name(entry.path().stem().string()), read_npy(entry.path()));
+        if (entry.path().extension() == ".npy")
+            arrays.emplace(common_name(entry.path().stem().string()), read_npy(entry.path()));
     return arrays;
 }
 
@@ -66,7 +68,8 @@ UniRepConfig config_of(WeightReader const& weights) {
     auto const embedding = weights.shape_of("embedding"), hidden = weights.shape_of("mlstm.0.wmh");
     for (auto const& [name, shape] : {std::pair{"embedding", embedding}, std::pair{"mlstm.0.wmh", hidden}})
         if (shape.size() != 2)
-            throw data_error{weights.origin() + ": array '" + name + (shape.empty() ? "' is missing; are these UniRep weights?" : "' is no matrix")};
+            throw data_error{weights.origin() + ": array '" + name +
+                             (shape.empty() ? "' is missing; are these UniRep weights?" : "' is no matrix")};
     UniRepConfig config{.units = static_cast<int>(hidden[1]), .layers = 1, .embedding = static_cast<int>(embedding[1])};
     while (weights.has("mlstm." + std::to_string(config.layers) + ".wmh")) ++config.layers;
     return config;
@@ -81,7 +84,8 @@ int UniRepTokenizer::token(char letter) noexcept {
 }
 
 std::string UniRepTokenizer::name(int token) {
-    if (token >= 1 && token <= static_cast<int>(letters.size())) return std::string{letters[static_cast<std::size_t>(token - 1)]};
+    if (token >= 1 && token <= static_cast<int>(letters.size()))
+        return std::string{letters[static_cast<std::size_t>(token - 1)]};
     return token == 0 ? "<pad>" : token == start ? "<start>" : token == stop ? "<stop>" : "X";
 }
 
@@ -94,8 +98,11 @@ UniRep::UniRep(UniRepConfig const& config, WeightReader& weights) : config_{conf
         auto const matrix = [&](char const* w, char const* g, std::int64_t rows, std::int64_t columns) {
             return normalised(weights.take(prefix + w, {rows, columns}), weights.take(prefix + g, {columns}));
         };
-        layers_.push_back({.wmx = matrix("wmx", "gmx", in, n), .wmh = matrix("wmh", "gmh", n, n), .wx = matrix("wx", "gx", in, 4 * n),
-                           .wh = matrix("wh", "gh", n, 4 * n), .b = weights.take(prefix + "b", {4 * n})});
+        layers_.push_back({.wmx = matrix("wmx", "gmx", in, n),
+                           .wmh = matrix("wmh", "gmh", n, n),
+                           .wx = matrix("wx", "gx", in, 4 * n),
+                           .wh = matrix("wh", "gh", n, 4 * n),
+                           .b = weights.take(prefix + "b", {4 * n})});
     }
     dense_weight_ = weights.take("dense.w", {n, UniRepTokenizer::size - 1});
     dense_bias_ = weights.take("dense.b", {UniRepTokenizer::size - 1});
@@ -107,11 +114,17 @@ UniRep::UniRep(UniRepConfig const& config, std::uint64_t seed) : config_{config}
     auto const drawn = [&](std::int64_t rows, std::int64_t columns) {
         return at::normal(0.0, 1.0, {rows, columns}, generator, at::TensorOptions{at::kFloat});
     };
-    auto const matrix = [&](std::int64_t rows, std::int64_t columns) { return normalised(drawn(rows, columns), at::ones({columns})); };
+    auto const matrix = [&](std::int64_t rows, std::int64_t columns) {
+        return normalised(drawn(rows, columns), at::ones({columns}));
+    };
     embedding_ = drawn(UniRepTokenizer::size, config.embedding);
     for (int k = 0; k < config.layers; ++k) {
         std::int64_t const in = k == 0 ? config.embedding : n;
-        layers_.push_back({.wmx = matrix(in, n), .wmh = matrix(n, n), .wx = matrix(in, 4 * n), .wh = matrix(n, 4 * n), .b = at::zeros({4 * n})});
+        layers_.push_back({.wmx = matrix(in, n),
+                           .wmh = matrix(n, n),
+                           .wx = matrix(in, 4 * n),
+                           .wh = matrix(n, 4 * n),
+                           .b = at::zeros({4 * n})});
     }
     dense_weight_ = matrix(n, UniRepTokenizer::size - 1), dense_bias_ = at::zeros({UniRepTokenizer::size - 1});
 }
@@ -125,8 +138,11 @@ void UniRep::prepare(at::Device device, at::ScalarType precision) {
     first_z_ = at::addmm(layers_[0].b, embedding_, layers_[0].wx);
     prepared_.clear();
     for (auto const& layer : layers_)
-        prepared_.push_back({.wmx = layer.wmx.to(precision), .wmh = layer.wmh.to(precision), .wx = layer.wx.to(precision),
-                             .wh = layer.wh.to(precision), .b = layer.b});
+        prepared_.push_back({.wmx = layer.wmx.to(precision),
+                             .wmh = layer.wmh.to(precision),
+                             .wx = layer.wx.to(precision),
+                             .wh = layer.wh.to(precision),
+                             .b = layer.b});
 }
 
 UniRep::State UniRep::start() const {
@@ -142,7 +158,9 @@ UniRep::State UniRep::start() const {
 UniRep::State UniRep::advance(State const& state, at::Tensor const& parents, at::Tensor const& tokens) const {
     State next;
     std::int64_t const n = config_.units;
-    auto const extended = [&](at::Tensor const& rows) { return parents.defined() ? rows.index_select(0, parents) : rows; };
+    auto const extended = [&](at::Tensor const& rows) {
+        return parents.defined() ? rows.index_select(0, parents) : rows;
+    };
     for (std::size_t k = 0; k < prepared_.size(); ++k) {
         Layer const& layer = prepared_[k];
         at::Tensor const h = extended(state.hidden[k]).to(precision_); // U x n
@@ -157,7 +175,8 @@ UniRep::State UniRep::advance(State const& state, at::Tensor const& parents, at:
         z.add_(at::mm(m, layer.wh));
         z.slice(1, 0, 3 * n).sigmoid_();
         z.slice(1, 3 * n).tanh_();
-        at::Tensor const c = (extended(state.cell[k]) * z.slice(1, n, 2 * n)).addcmul_(z.slice(1, 0, n), z.slice(1, 3 * n));
+        at::Tensor const c =
+            (extended(state.cell[k]) * z.slice(1, n, 2 * n)).addcmul_(z.slice(1, 0, n), z.slice(1, 3 * n));
         next.cell.push_back(c);
         next.hidden.push_back(at::tanh(c).mul_(z.slice(1, 2 * n, 3 * n)));
     }
@@ -179,8 +198,10 @@ LoadedUniRep load_unirep(std::filesystem::path const& path) {
 }
 
 LoadedUniRep drawn_unirep(UniRepConfig const& config, std::uint64_t seed) {
-    return {UniRep{config, seed}, {}, content_hash("unirep " + std::to_string(config.units) + " x " + std::to_string(config.layers) +
-                                                   " drawn from seed " + std::to_string(seed))};
+    return {UniRep{config, seed},
+            {},
+            content_hash("unirep " + std::to_string(config.units) + " x " + std::to_string(config.layers) +
+                         " drawn from seed " + std::to_string(seed))};
 }
 
 } // namespace tape

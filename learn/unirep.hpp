@@ -29,8 +29,8 @@ struct UniRepConfig {
     bool operator==(UniRepConfig const&) const = default;
 };
 
-/// UniRep's multiplicative LSTM (Alley et al., Nat Methods 16:1315, 2019; Krause et al., arXiv:1609.07959): one layer of 1900
-/// units, or four stacked ones of 256 or 64, where a layer's hidden state is the next one's input.
+/// UniRep's multiplicative LSTM (Alley et al., Nat Methods 16:1315, 2019; Krause et al., arXiv:1609.07959): one layer
+/// of 1900 units, or four stacked ones of 256 or 64, where a layer's hidden state is the next one's input.
 ///
 ///   m = (x Wmx) o (h Wmh);  z = x Wx + m Wh + b, split into i, f, o, u
 ///   c = s(f) o c + s(i) o tanh(u);  h = s(o) o tanh(c)
@@ -69,12 +69,12 @@ class UniRep {
         at::Tensor b;        // 4 units
     };
     UniRepConfig config_;
-    at::Tensor embedding_;           // 26 x embedding
-    std::vector<Layer> layers_;      // normalised, float32
+    at::Tensor embedding_;                 // 26 x embedding
+    std::vector<Layer> layers_;            // normalised, float32
     at::Tensor dense_weight_, dense_bias_; // units x 25, 25
     at::ScalarType precision_ = at::kFloat;
     std::vector<Layer> prepared_;
-    at::Tensor first_m_, first_z_;   // 26 x units, 26 x 4 units: the first layer's input, by token
+    at::Tensor first_m_, first_z_; // 26 x units, 26 x 4 units: the first layer's input, by token
 };
 
 struct LoadedUniRep {
@@ -83,8 +83,8 @@ struct LoadedUniRep {
     std::string content_hash;
 };
 
-/// Reads the official weights: an .npz with `embedding`, `mlstm.K.{wx,wh,wmx,wmh,gx,gh,gmx,gmh,b}`, `dense.{w,b}`, or a folder of
-/// .npy as published (`embed_matrix:0.npy`, `rnn_mlstm_..._wx:0.npy`, `fully_connected_weights:0.npy`, ...).
+/// Reads the official weights: an .npz with `embedding`, `mlstm.K.{wx,wh,wmx,wmh,gx,gh,gmx,gmh,b}`, `dense.{w,b}`, or a
+/// folder of .npy as published (`embed_matrix:0.npy`, `rnn_mlstm_..._wx:0.npy`, `fully_connected_weights:0.npy`, ...).
 /// @throws data_error naming the file and the array that is missing, misshaped or NaN
 LoadedUniRep load_unirep(std::filesystem::path const& path);
 LoadedUniRep drawn_unirep(UniRepConfig const& config, std::uint64_t seed);

@@ -31,8 +31,8 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
 /// One walk over proteins given in lexicographic order.
 class UniRepEncoder::Walk {
   public:
-    Walk(UniRep const& model, std::span<Protein const> proteins, std::span<std::size_t const> members, EmbedRequest request,
-         std::vector<Embedding>* embeddings, std::vector<Summary>* summaries);
+    Walk(UniRep const& model, std::span<Protein const> proteins, std::span<std::size_t const> members,
+         EmbedRequest request, std::vector<Embedding>* embeddings, std::vector<Summary>* summaries);
     void run();
 
   private:
@@ -50,19 +50,20 @@ class UniRepEncoder::Walk {
     std::vector<Embedding>* embeddings_;
     std::vector<Summary>* summaries_;
 
-    std::vector<std::size_t> shared_;  ///< of each protein, residues in common with the one before
-    std::vector<std::size_t> active_;  ///< proteins longer than the depth, in order
-    std::vector<std::int64_t> node_;   ///< each protein's row in the state
+    std::vector<std::size_t> shared_; ///< of each protein, residues in common with the one before
+    std::vector<std::size_t> active_; ///< proteins longer than the depth, in order
+    std::vector<std::int64_t> node_;  ///< each protein's row in the state
     UniRep::State state_;
-    at::Tensor sum_;                   ///< U x units: hidden states along each prefix, start token included
-    at::Tensor next_;                  ///< U x 25: log-probabilities or logits of the next token
-    at::Tensor nll_;                   ///< U: of each prefix
+    at::Tensor sum_;  ///< U x units: hidden states along each prefix, start token included
+    at::Tensor next_; ///< U x 25: log-probabilities or logits of the next token
+    at::Tensor nll_;  ///< U: of each prefix
 };
 
 UniRepEncoder::Walk::Walk(UniRep const& model, std::span<Protein const> proteins, std::span<std::size_t const> members,
                           EmbedRequest request, std::vector<Embedding>* embeddings, std::vector<Summary>* summaries)
-    : model_{model}, proteins_{proteins}, members_{members}, request_{request}, embeddings_{embeddings}, summaries_{summaries},
-      shared_(members.size(), 0), active_(members.size()), node_(members.size(), 0), state_{model.start()} {
+    : model_{model}, proteins_{proteins}, members_{members}, request_{request}, embeddings_{embeddings},
+      summaries_{summaries}, shared_(members.size(), 0), active_(members.size()),
+      node_(members.size(), 0), state_{model.start()} {
     std::iota(active_.begin(), active_.end(), std::size_t{0});
     for (std::size_t i = 1; i < members.size(); ++i) shared_[i] = common_prefix(residues(i - 1), residues(i));
     sum_ = state_.output();
@@ -97,10 +98,13 @@ void UniRepEncoder::Walk::finish_those_at(std::size_t depth) {
     std::vector<std::int64_t> rows;
     for (std::size_t const i : ended) rows.push_back(node_[i]);
     at::Tensor const chosen = at::tensor(rows, at::kLong).to(sum_.device());
-    auto const gathered = [&](at::Tensor const& values) { return values.index_select(0, chosen).to(at::kCPU).contiguous(); };
+    auto const gathered = [&](at::Tensor const& values) {
+        return values.index_select(0, chosen).to(at::kCPU).contiguous();
+    };
     at::Tensor const average = gathered(sum_) / static_cast<double>(depth + 1);
     if (embeddings_ && request_.pooled)
-        for (std::size_t i = 0; i < ended.size(); ++i) (*embeddings_)[members_[ended[i]]].pooled = row_of(average, static_cast<std::int64_t>(i));
+        for (std::size_t i = 0; i < ended.size(); ++i)
+            (*embeddings_)[members_[ended[i]]].pooled = row_of(average, static_cast<std::int64_t>(i));
     if (!summaries_) return;
     at::Tensor const hidden = gathered(state_.output()), cell = gathered(state_.cell.back());
     at::Tensor const stop = at::log_softmax(next_, 1).select(1, UniRepTokenizer::stop - 1); // U
@@ -143,18 +147,19 @@ void UniRepEncoder::Walk::descend(std::size_t depth) {
 void UniRepEncoder::Walk::keep_rows(std::size_t depth) {
     at::Tensor const output = state_.output().to(at::kCPU).contiguous();
     for (std::size_t const i : active_)
-        (*embeddings_)[members_[i]].rows.row(static_cast<Eigen::Index>(depth)) =
-            Eigen::Map<Eigen::RowVectorXf const>{output.const_data_ptr<float>() + node_[i] * output.size(1), output.size(1)};
+        (*embeddings_)[members_[i]].rows.row(static_cast<Eigen::Index>(depth)) = Eigen::Map<Eigen::RowVectorXf const>{
+            output.const_data_ptr<float>() + node_[i] * output.size(1), output.size(1)};
 }
 
 void UniRepEncoder::Walk::keep_logits(std::size_t depth) {
     at::Tensor const logits = next_.to(at::kCPU).contiguous();
     for (std::size_t const i : active_)
-        (*embeddings_)[members_[i]].logits.row(static_cast<Eigen::Index>(depth)) =
-            Eigen::Map<Eigen::RowVectorXf const>{logits.const_data_ptr<float>() + node_[i] * logits.size(1), logits.size(1)};
+        (*embeddings_)[members_[i]].logits.row(static_cast<Eigen::Index>(depth)) = Eigen::Map<Eigen::RowVectorXf const>{
+            logits.const_data_ptr<float>() + node_[i] * logits.size(1), logits.size(1)};
 }
 
-UniRepEncoder::UniRepEncoder(LoadedUniRep loaded, Options const& options) : loaded_{std::move(loaded)}, options_{options} {
+UniRepEncoder::UniRepEncoder(LoadedUniRep loaded, Options const& options)
+    : loaded_{std::move(loaded)}, options_{options} {
     c10::InferenceMode const inference;
     loaded_.model.prepare(options.device, options.precision);
     hash_ = tape::content_hash(loaded_.content_hash + precision_name(options.precision) + algorithm_version);
@@ -163,8 +168,8 @@ UniRepEncoder::UniRepEncoder(LoadedUniRep loaded, Options const& options) : load
 std::string UniRepEncoder::description() const {
     auto const& config = loaded_.model.config();
     char text[120];
-    std::snprintf(text, sizeof text, "UniRep mLSTM, %d layer%s of %d units, %s", config.layers, config.layers == 1 ? "" : "s", config.units,
-                  precision_name(options_.precision).c_str());
+    std::snprintf(text, sizeof text, "UniRep mLSTM, %d layer%s of %d units, %s", config.layers,
+                  config.layers == 1 ? "" : "s", config.units, precision_name(options_.precision).c_str());
     return text;
 }
 
@@ -187,7 +192,8 @@ void UniRepEncoder::walk(std::span<Protein const> proteins, EmbedRequest request
     });
     for (std::size_t begin = 0; begin < order.size(); begin += options_.proteins) {
         auto members = std::span{order}.subspan(begin, std::min(options_.proteins, order.size() - begin));
-        std::ranges::stable_sort(members, {}, [&](std::size_t i) -> std::string const& { return proteins[i].residues; });
+        std::ranges::stable_sort(members, {},
+                                 [&](std::size_t i) -> std::string const& { return proteins[i].residues; });
         Walk{loaded_.model, proteins, members, request, embeddings, summaries}.run();
     }
 }

@@ -5,9 +5,9 @@
 
 namespace tape {
 
-/// UniRep over a set of proteins as a walk down their common prefix tree: at depth t every distinct prefix of t residues is
-/// advanced once, all of them in one product. Proteins that end leave the batch, so nothing is padded, and the variants of
-/// one parent (a library such as GFP's) share most of their work.
+/// UniRep over a set of proteins as a walk down their common prefix tree: at depth t every distinct prefix of t
+/// residues is advanced once, all of them in one product. Proteins that end leave the batch, so nothing is padded, and
+/// the variants of one parent (a library such as GFP's) share most of their work.
 class UniRepEncoder : public Encoder {
   public:
     struct Options {
@@ -27,7 +27,8 @@ class UniRepEncoder : public Encoder {
 
     /// What the published code reports of one protein.
     struct Summary {
-        std::vector<float> average_hidden, final_hidden, final_cell; ///< units; average over the start token and residues
+        std::vector<float> average_hidden, final_hidden,
+            final_cell;      ///< units; average over the start token and residues
         double mean_nll = 0; ///< nats a token, over the residues and the stop token
     };
     [[nodiscard]] std::vector<Summary> summarise(std::span<Protein const> proteins);
@@ -35,7 +36,8 @@ class UniRepEncoder : public Encoder {
   private:
     class Walk;
     /// Splits the proteins into groups of similar length and walks each.
-    void walk(std::span<Protein const> proteins, EmbedRequest request, std::vector<Embedding>* embeddings, std::vector<Summary>* summaries);
+    void walk(std::span<Protein const> proteins, EmbedRequest request, std::vector<Embedding>* embeddings,
+              std::vector<Summary>* summaries);
 
     LoadedUniRep loaded_;
     Options options_;

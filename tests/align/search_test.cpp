@@ -91,7 +91,9 @@ TEST_F(Search, RowsAreTheAlignments) {
             auto const residues = database->residues(hit.target).subspan(hit.target_begin, hit.target_end - hit.target_begin);
             EXPECT_EQ(letters, decode_residues({residues.begin(), residues.end()}));
             for (int i = 0; i < static_cast<int>(row.columns.size()); ++i)
-                if (i < hit.query_begin || i >= hit.query_end) EXPECT_EQ(row.columns[i], gap_code);
+                if (i < hit.query_begin || i >= hit.query_end) {
+                    EXPECT_EQ(row.columns[i], gap_code);
+                }
             EXPECT_NE(row.columns[hit.query_begin], gap_code);
             EXPECT_NE(row.columns[hit.query_end - 1], gap_code);
         }

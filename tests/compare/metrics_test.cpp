@@ -39,7 +39,7 @@ TEST(Correlation, SpearmanIgnoresMonotoneChangesOfScale) {
 Task residue_task() { return {"ss", "SS", TaskKind::residue_class, {"H", "E", "C"}, 3, "train", "valid", "test", "Q3"}; }
 
 double metric(Task const& task, std::string const& name, std::vector<TestExample> const& examples, std::vector<Prediction> predictions) {
-    Run run;
+    tape::Run run;
     run.predictions = std::move(predictions);
     for (auto const& candidate : metrics_of(task))
         if (candidate.name == name) return evaluate(example_scores(candidate, examples, run));

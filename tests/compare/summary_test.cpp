@@ -74,7 +74,7 @@ TEST(Verdict, WarnsOfQuickPresetSingleSeedConstantHeadsAndLeaks) {
     story.result.seeds = {1};
     story.result.tasks[0].train_available = 5000;
     story.result.tasks[0].examples.resize(40);
-    Run run;
+    tape::Run run;
     run.arm = "msa";
     run.train_size = 300;
     story.result.tasks[0].runs.push_back(run);

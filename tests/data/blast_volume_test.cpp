@@ -9,9 +9,9 @@ std::string const rabbit = "MALLHSARVLSGVASAFHPGLAAAASARASSWWAHVEMGPPDPILGVTEAYK
 
 std::vector<Protein> read(std::filesystem::path const& database) {
     std::vector<Protein> proteins;
-    EXPECT_EQ(
-        for_each_blast_sequence(database, [&proteins](Protein&& protein) { proteins.push_back(std::move(protein)); }),
-        proteins.size());
+    auto const count =
+        for_each_blast_sequence(database, [&proteins](Protein&& protein) { proteins.push_back(std::move(protein)); });
+    EXPECT_EQ(count, proteins.size());
     return proteins;
 }
 

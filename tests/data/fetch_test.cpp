@@ -21,7 +21,8 @@ class Fetch : public test::Scratch {
             std::filesystem::create_directories(directory / "package" / part);
             for (std::string const ending : {".pin", ".psq", ".phr"})
                 std::filesystem::copy_file(test::golden((part == "MFO" ? "ordinal" : "parsed") + ending),
-                                           directory / "package" / part / ("goasp.fasta" + ending));
+                                           directory / "package" / part / ("goasp.fasta" + ending),
+                                           std::filesystem::copy_options::overwrite_existing);
         }
         return directory / "package";
     }

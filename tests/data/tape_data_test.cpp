@@ -3,6 +3,8 @@
 #include "tests/data/scratch.hpp"
 #include <sys/wait.h>
 
+#include <algorithm>
+
 namespace tape {
 namespace {
 

@@ -17,7 +17,7 @@ Msa alignment() {
 TEST(AlignmentView, ShowsBlocksConservationAndDifferences) {
     Msa const msa = alignment();
     auto const profile = make_profile(msa, std::vector<float>{1, 1, 1});
-    EXPECT_EQ(alignment_view(msa, profile, {.columns = 10, .rows = 1}), "                                 10\n"
+    EXPECT_EQ(alignment_view(msa, profile, {.columns = 10, .rows = 1}), "                                10\n"
                                                                         "conservation            9799979997\n"
                                                                         "query                   MKTAYIAKQR\n"
                                                                         "a_rather_long_identifi~ .....L....\n"
