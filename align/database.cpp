@@ -24,7 +24,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file layout is little-endian");
 
-constexpr std::string_view magic = "TAPE-DB\n";
 constexpr std::uint32_t format_version = 1;
 constexpr std::uint32_t byte_order_mark = 0x01020304;
 constexpr std::uint64_t section_alignment = 64;
@@ -54,7 +53,7 @@ std::string hexadecimal(XXH128_canonical_t const& hash) {
 /// The layout that these counts lead to; what a header must equal.
 Header layout(std::uint64_t sequences, std::uint64_t residues, std::uint64_t text_bytes) {
     Header header{};
-    std::copy(magic.begin(), magic.end(), header.magic.begin());
+    std::copy(database_magic.begin(), database_magic.end(), header.magic.begin());
     header.version = format_version;
     header.byte_order = byte_order_mark;
     header.sequences = sequences, header.residues = residues, header.text_bytes = text_bytes;
@@ -69,9 +68,9 @@ Header layout(std::uint64_t sequences, std::uint64_t residues, std::uint64_t tex
 
 Header read_header(std::string_view bytes, std::string const& name) {
     auto const refuse = [&](std::string const& what) -> data_error { return data_error{name + ": " + what}; };
-    if (bytes.size() < sizeof(Header) + trailer_bytes || !bytes.starts_with(magic)) {
-        if (bytes.starts_with(magic)) throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
-        throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, magic.size())) + "); make one with `tape-db build`");
+    if (bytes.size() < sizeof(Header) + trailer_bytes || !bytes.starts_with(database_magic)) {
+        if (bytes.starts_with(database_magic)) throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
+        throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, database_magic.size())) + "); make one with `tape-db build`");
     }
     Header header;
     std::memcpy(&header, bytes.data(), sizeof header);

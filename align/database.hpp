@@ -13,6 +13,9 @@
 
 namespace tape {
 
+/// What a database file starts with.
+inline constexpr std::string_view database_magic = "TAPE-DB\n";
+
 /// A sequence database in one memory-mapped file (extension .tdb): residues as codes, offsets, headers, sequences sorted by
 /// length, a content hash and a version. Little-endian:
 ///

@@ -4,14 +4,22 @@
 #include "apps/cli.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
+#include "data/hash.hpp"
 #include "data/io.hpp"
+#include "data/manifest.hpp"
 #include "data/parallel.hpp"
 #include "data/text.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <istream>
+#include <map>
 #include <ostream>
 #include <string>
 #include <unordered_set>
@@ -44,9 +52,47 @@ tape::cli::Program program() {
                          "tape-db subset swissprot.tdb --ids chosen.txt -o chosen.fasta.xz"}};
 }
 
+/// The file to write. What stands there already is replaced if it is a database (it can be built again), else only with --force.
 std::string required_output(Arguments const& arguments) {
     if (!arguments.has("output")) throw tape::usage_error{"-o/--output is required: name the file to write"};
-    return arguments.text("output");
+    auto const output = arguments.text("output");
+    std::error_code ignored;
+    if (arguments.flag("force") || !std::filesystem::is_regular_file(output, ignored)) return output;
+    std::string start(tape::database_magic.size(), '\0');
+    std::ifstream{output, std::ios::binary}.read(start.data(), static_cast<std::streamsize>(start.size()));
+    if (start != tape::database_magic) throw tape::usage_error{output + " exists and is no tape database; --force replaces it"};
+    return output;
+}
+
+/// Notes how an output came about beside it.
+class ManifestWriter {
+  public:
+    ManifestWriter(Arguments const& arguments, std::string input_hash) {
+        manifest_ = {.program = "tape-db", .argv = arguments.argv(), .version = TAPE_VERSION,
+                     .seed = static_cast<std::uint64_t>(arguments.integer("seed")), .inputs = {{arguments.positional()[1], std::move(input_hash)}},
+                     .details = {{"simd", tape::simd_target()}}, .started = tape::utc_now(), .seconds = 0};
+    }
+    void write(std::string const& output, std::map<std::string, std::string> const& details) {
+        if (output == "-") return;
+        manifest_.details.insert(details.begin(), details.end());
+        manifest_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+        tape::write_text(output + ".manifest.json", tape::to_json(manifest_).dump(2) + "\n");
+    }
+
+  private:
+    tape::Manifest manifest_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+bool is_dry_run(Arguments const& arguments, std::string const& output) {
+    if (!arguments.flag("dry-run")) return false;
+    std::cout << "would write " << output << '\n';
+    return true;
+}
+
+std::map<std::string, std::string> details_of(std::string const& output) {
+    tape::Database const database{output};
+    return {{"content_hash", database.content_hash()}, {"sequences", std::to_string(database.size())}, {"residues", std::to_string(database.residue_count())}};
 }
 
 void report(std::string const& path, tape::BuildSummary const& summary, bool quiet) {
@@ -64,9 +110,23 @@ void info(std::string const& input) {
               << database.content_hash() << "\nsimd\t" << tape::simd_target() << '\n';
 }
 
+void build(Arguments const& arguments, std::string const& input) {
+    auto const output = required_output(arguments);
+    bool const single_file = std::filesystem::is_regular_file(input);
+    if (is_dry_run(arguments, output)) {
+        if (single_file) (void)tape::open_input(input);
+        return;
+    }
+    ManifestWriter manifest{arguments, single_file ? tape::content_hash_of_file(input) : ""};
+    report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
+    manifest.write(output, details_of(output));
+}
+
 void cluster(Arguments const& arguments, std::string const& input) {
     auto const output = required_output(arguments);
     tape::Database const database{input};
+    if (is_dry_run(arguments, output)) return;
+    ManifestWriter manifest{arguments, database.content_hash()};
     auto const clustering = tape::cluster_database(database, {.identity = arguments.real("identity"), .coverage = arguments.real("coverage"),
                                                               .threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads"))),
                                                               .quiet = arguments.flag("quiet")});
@@ -80,7 +140,8 @@ void cluster(Arguments const& arguments, std::string const& input) {
             out << database.id(clustering.representative[i]) << '\t' << database.id(i) << '\t' << identity << '\t' << database.residues(i).size() << '\n';
         }
     });
-    if (!arguments.flag("quiet"))
+    manifest.write(output, {{"clusters", std::to_string(representatives)}});
+    if (!arguments.flag("quiet") && output != "-")
         std::cout << output << ": " << tape::counted(database.size(), "sequence") << " in " << tape::counted(representatives, "cluster") << '\n';
 }
 
@@ -110,7 +171,12 @@ void subset(Arguments const& arguments, std::string const& input) {
     if (!ids.empty())
         throw tape::data_error{arguments.text("ids") + ": " + tape::counted(ids.size(), "id") + " not in " + input + ", such as " +
                                tape::shown(*std::min_element(ids.begin(), ids.end()))};
-    if (!is_fasta_name(output)) return report(output, tape::subset_database(database, [&](std::size_t i) { return keep[i]; }, output), arguments.flag("quiet"));
+    if (is_dry_run(arguments, output)) return;
+    ManifestWriter manifest{arguments, database.content_hash()};
+    if (!is_fasta_name(output)) {
+        report(output, tape::subset_database(database, [&](std::size_t i) { return keep[i]; }, output), arguments.flag("quiet"));
+        return manifest.write(output, details_of(output));
+    }
     tape::write_atomically(output, [&](std::ostream& out) {
         for (std::size_t i = 0; i < database.size(); ++i) {
             auto const codes = database.residues(i);
@@ -119,6 +185,7 @@ void subset(Arguments const& arguments, std::string const& input) {
                                          tape::decode_residues({codes.begin(), codes.end()})}});
         }
     });
+    manifest.write(output, {});
 }
 
 void run(Arguments const& arguments) {
@@ -127,10 +194,8 @@ void run(Arguments const& arguments) {
     if (positional.size() > 2) throw tape::usage_error{"one file at a time: unexpected " + tape::shown(positional[2])};
     auto const& command = positional[0];
     auto const& input = positional[1];
-    if (command == "build") {
-        auto const output = required_output(arguments);
-        report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
-    } else if (command == "info") info(input);
+    if (command == "build") build(arguments, input);
+    else if (command == "info") info(input);
     else if (command == "verify") {
         tape::Database{input}.verify();
         if (!arguments.flag("quiet")) std::cout << input << ": content hash matches\n";

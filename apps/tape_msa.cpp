@@ -396,9 +396,11 @@ class Run {
                source;
     }
 
-    /// Never silently: an alignment of the query alone makes poor features.
-    void warn_if_alone(tape::Protein const& query, Outcome const& outcome) const {
+    /// Told and counted in the manifest: an alignment of the query alone makes poor features.
+    void warn_if_alone(tape::Protein const& query, Outcome const& outcome) {
         if (outcome.kept || outcome.result.msa.depth() > 1) return;
+        ++alone_;
+        if (settings_.quiet) return;
         if (outcome.searched)
             std::cerr << "tape-msa: no homologs of '" << query.id << "' in " << database_->path().filename().string()
                       << " at E <= " << settings_.search.evalue << ": wrote the query alone\n";
@@ -420,6 +422,7 @@ class Run {
         if (ready_) manifest.details["ready alignments"] = settings_.msa_directory.string();
         manifest.details["threads"] = std::to_string(settings_.threads),
         manifest.details["queries"] = std::to_string(queries_.size());
+        manifest.details["queries without homologs"] = std::to_string(alone_);
         manifest.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
         tape::write_text(settings_.output / "manifest.json", to_json(manifest).dump(2) + "\n");
     }
@@ -430,6 +433,7 @@ class Run {
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::vector<tape::Protein> queries_;
     std::vector<std::string> names_;
+    std::size_t alone_ = 0; ///< queries of this run that got no other row
     std::optional<tape::Database> database_;
     std::optional<tape::MsaSource> ready_;
 };

@@ -1,5 +1,4 @@
 #include "apps/cli.hpp"
-
 #include "compare/report.hpp"
 #include "compare/report_merge.hpp"
 #include "compare/summary.hpp"
@@ -17,25 +16,56 @@ using tape::cli::Kind;
 namespace fs = std::filesystem;
 
 tape::cli::Program program() {
-    tape::cli::Program program{.name = "tape-report",
-                               .purpose = "Makes the report again from saved results, or one report of several runs side by side.",
-                               .usage = "tape-report RESULT.json... [options]",
-                               .options = {}};
+    tape::cli::Program program{
+        .name = "tape-report",
+        .purpose = "make the report again from a saved result, or one report of several runs side by side",
+        .usage = "tape-report RESULT.json... [options]",
+        .options = {}};
     program.options = {
-        {.name = "<result>", .kind = Kind::list, .default_value = {}, .help = "result.json of tape-compare; several are merged, their arms side by side",
-         .group = "Input", .placeholder = "RESULT.json", .required = true},
-        {.name = "labels", .kind = Kind::list, .default_value = {}, .help = "names of the runs, in the order of the files; their folders' names otherwise",
-         .group = "Input", .placeholder = "A,B,..."},
-        {.name = "output", .default_value = {}, .help = "the report, one self-contained HTML file; - is stdout", .group = "Output", .placeholder = "FILE.html", .short_name = 'o'},
-        {.name = "tsv", .default_value = {}, .help = "every metric of every arm as a table; - is stdout", .group = "Output", .placeholder = "FILE.tsv"},
-        {.name = "resamples", .kind = Kind::integer, .default_value = "1000", .help = "bootstrap resamples behind each interval",
-         .group = "Statistics", .minimum = 100, .maximum = 1000000},
-        {.name = "permutations", .kind = Kind::integer, .default_value = "10000", .help = "random swaps behind each p-value",
-         .group = "Statistics", .minimum = 100, .maximum = 100000000},
+        {.name = "<result>",
+         .kind = Kind::list,
+         .default_value = {},
+         .help = "result.json of tape-compare; several are merged, their arms side by side",
+         .group = "Input",
+         .placeholder = "RESULT.json",
+         .required = true},
+        {.name = "labels",
+         .kind = Kind::list,
+         .default_value = {},
+         .help = "names of the runs, in the order of the files; their folders' names otherwise",
+         .group = "Input",
+         .placeholder = "A,B,..."},
+        {.name = "output",
+         .default_value = {},
+         .help = "the report, one self-contained HTML file; - is stdout",
+         .group = "Output",
+         .placeholder = "FILE.html",
+         .short_name = 'o'},
+        {.name = "tsv",
+         .default_value = {},
+         .help = "every metric of every arm as a table; - is stdout",
+         .group = "Output",
+         .placeholder = "FILE.tsv"},
+        {.name = "resamples",
+         .kind = Kind::integer,
+         .default_value = "1000",
+         .help = "bootstrap resamples behind each interval",
+         .group = "Statistics",
+         .minimum = 100,
+         .maximum = 1000000},
+        {.name = "permutations",
+         .kind = Kind::integer,
+         .default_value = "10000",
+         .help = "random swaps behind each p-value",
+         .group = "Statistics",
+         .minimum = 100,
+         .maximum = 100000000},
     };
-    program.examples = {"tape-report results/result.json -o again.html", "tape-report small/result.json large/result.json -o both.html",
+    program.examples = {"tape-report results/result.json -o again.html",
+                        "tape-report small/result.json large/result.json -o both.html",
                         "tape-report results/result.json --tsv table.tsv"};
-    program.notes = "The table and the verdict are printed on stdout unless --quiet is given or an output goes there.";
+    program.notes = "The table and the verdict are printed on stdout unless --quiet is given or an output goes there.\n"
+                    "A report is made again in seconds, so that one that is already there is replaced.";
     return program;
 }
 
@@ -50,7 +80,8 @@ std::vector<std::string> labels_of(Arguments const& arguments, std::vector<std::
     if (arguments.has("labels")) return arguments.list("labels");
     std::vector<std::string> labels;
     for (auto const& file : files) labels.push_back(label_of(file));
-    if (std::set<std::string> const distinct{labels.begin(), labels.end()}; distinct.size() != labels.size()) labels = files;
+    if (std::set<std::string> const distinct{labels.begin(), labels.end()}; distinct.size() != labels.size())
+        labels = files;
     return labels;
 }
 

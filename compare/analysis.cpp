@@ -29,14 +29,16 @@ bool same_answer(Prediction const& x, Prediction const& y) {
     return x.value == y.value && x.top_classes == y.top_classes;
 }
 
-/// One answer for every protein, which a broken head gives (TAPE's issue 103); residue tasks are judged residue by residue.
+/// One answer for every protein, which a broken head gives (TAPE's issue 103); residue tasks are judged residue by
+/// residue.
 bool is_constant(Run const& run, TaskKind kind) {
     if (run.predictions.size() < 2 || kind == TaskKind::residue_pair) return false;
     if (kind != TaskKind::residue_class)
         return std::all_of(run.predictions.begin(), run.predictions.end(),
                            [&](Prediction const& p) { return same_answer(p, run.predictions.front()); });
     std::set<std::int16_t> classes;
-    for (auto const& prediction : run.predictions) classes.insert(prediction.residue_classes.begin(), prediction.residue_classes.end());
+    for (auto const& prediction : run.predictions)
+        classes.insert(prediction.residue_classes.begin(), prediction.residue_classes.end());
     return classes.size() < 2;
 }
 
@@ -60,7 +62,8 @@ ScoreTable subset(ScoreTable const& table, std::vector<std::size_t> const& examp
             ExampleScores const whole = run;
             run.first.clear();
             run.second.clear();
-            for (std::size_t const i : examples) run.first.push_back(whole.first[i]), run.second.push_back(whole.second[i]);
+            for (std::size_t const i : examples)
+                run.first.push_back(whole.first[i]), run.second.push_back(whole.second[i]);
         }
     return part;
 }
@@ -112,20 +115,23 @@ class PairingBuilder {
 
   private:
     void add(std::size_t a, std::size_t b, Question question) {
-        bool const known = std::any_of(pairings_.begin(), pairings_.end(), [&](Pairing const& p) { return p.a == a && p.b == b; });
+        bool const known =
+            std::any_of(pairings_.begin(), pairings_.end(), [&](Pairing const& p) { return p.a == a && p.b == b; });
         if (!known && a != b) pairings_.push_back({a, b, question});
     }
     void sources(std::size_t a) {
         if (role_of(arms_[a]) != ArmRole::alignment) return;
         for (std::size_t b = 0; b < arms_.size(); ++b)
-            if (role_of(arms_[b]) == ArmRole::language_model && arms_[b].run == arms_[a].run) add(a, b, Question::sources);
+            if (role_of(arms_[b]) == ArmRole::language_model && arms_[b].run == arms_[a].run)
+                add(a, b, Question::sources);
     }
     void joined(std::size_t a) {
         if (role_of(arms_[a]) != ArmRole::joined) return;
         std::size_t best = a;
         for (auto const& source : arms_[a].sources)
             for (std::size_t b = 0; b < arms_.size(); ++b)
-                if (arms_[b].name == name_in_run(source, arms_[a]) && (best == a || values_[b] > values_[best])) best = b;
+                if (arms_[b].name == name_in_run(source, arms_[a]) && (best == a || values_[b] > values_[best]))
+                    best = b;
         add(a, best, Question::joined);
     }
     void pretraining(std::size_t a) {
@@ -137,7 +143,8 @@ class PairingBuilder {
     }
     void baseline(std::size_t a) {
         for (std::size_t b = 0; b < arms_.size(); ++b)
-            if (arms_[b].sources == std::vector<std::string>{"onehot"} && arms_[b].run == arms_[a].run) add(a, b, Question::baseline);
+            if (arms_[b].sources == std::vector<std::string>{"onehot"} && arms_[b].run == arms_[a].run)
+                add(a, b, Question::baseline);
     }
     void other_run(std::size_t a) {
         for (std::size_t b = 0; b < a; ++b)
@@ -165,9 +172,11 @@ Difference difference_of(Pairing const& pairing, TaskAnalysis const& task, Score
     difference.b = task.arms[pairing.b].arm;
     difference.question = pairing.question;
     std::vector<double> resampled(replicates[pairing.a].size());
-    for (std::size_t r = 0; r < resampled.size(); ++r) resampled[r] = replicates[pairing.a][r] - replicates[pairing.b][r];
+    for (std::size_t r = 0; r < resampled.size(); ++r)
+        resampled[r] = replicates[pairing.a][r] - replicates[pairing.b][r];
     difference.detectable = 2.8 * standard_deviation(resampled);
-    double const value = task.arms[pairing.a].metrics[0].interval.value - task.arms[pairing.b].metrics[0].interval.value;
+    double const value =
+        task.arms[pairing.a].metrics[0].interval.value - task.arms[pairing.b].metrics[0].interval.value;
     difference.interval = percentile_interval(value, resampled, options.level);
     auto const contributions = paired_contributions(table[pairing.a], table[pairing.b]);
     difference.p = std::isnan(value) ? value : sign_flip_test(contributions, options);
@@ -191,7 +200,8 @@ std::vector<std::vector<std::size_t>> quantile_groups(std::vector<double> const&
     for (std::size_t begin = 0, g = 0; begin < order.size() && g < count; ++g) {
         std::size_t end = std::max(begin + 1, order.size() * (g + 1) / count);
         while (end < order.size() && values[order[end]] == values[order[end - 1]]) ++end;
-        groups.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end));
+        groups.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(begin),
+                            order.begin() + static_cast<std::ptrdiff_t>(end));
         begin = end;
     }
     return groups;
@@ -204,7 +214,8 @@ GroupedEstimates group_by(std::vector<double> const& values, std::vector<std::ve
         if (examples.size() < 10) continue;
         auto const [low, high] = std::minmax_element(examples.begin(), examples.end(),
                                                      [&](auto a, auto b) { return values[a] < values[b]; });
-        GroupedEstimates::Group group{.label = {}, .low = values[*low], .high = values[*high], .examples = examples.size(), .arms = {}};
+        GroupedEstimates::Group group{
+            .label = {}, .low = values[*low], .high = values[*high], .examples = examples.size(), .arms = {}};
         group.label = group.low == group.high ? short_number(group.low)
                                               : short_number(group.low) + "\xE2\x80\x93" + short_number(group.high);
         group.arms = intervals_of(subset(table, examples), options);
@@ -214,13 +225,14 @@ GroupedEstimates group_by(std::vector<double> const& values, std::vector<std::ve
 }
 
 /// Depth of the alignment, from the first arm that has one which varies.
-void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, TaskAnalysis& analysis, ScoreTable const& table,
-                        ResamplingOptions const& options) {
+void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, TaskAnalysis& analysis,
+                        ScoreTable const& table, ResamplingOptions const& options) {
     for (auto const& arm : arms) {
         auto const found = task.evidence.find(arm.name);
         if (found == task.evidence.end() || found->second.depth.empty()) continue;
         std::vector<double> const depth{found->second.depth.begin(), found->second.depth.end()};
-        auto grouping = group_by(depth, quantile_groups(depth, std::min<std::size_t>(5, depth.size() / 10)), table, options);
+        auto grouping =
+            group_by(depth, quantile_groups(depth, std::min<std::size_t>(5, depth.size() / 10)), table, options);
         if (grouping.groups.size() < 2) continue;
         grouping.attribute = "depth";
         grouping.title = "effective sequences in the alignment (Neff at 80% identity)";
@@ -230,7 +242,8 @@ void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, Ta
 }
 
 /// Small whole numbers keep a group each; the sparse tail is put together.
-void add_mutation_grouping(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table, ResamplingOptions const& options) {
+void add_mutation_grouping(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table,
+                           ResamplingOptions const& options) {
     std::vector<double> mutations;
     for (auto const& example : task.examples) {
         auto const found = example.attributes.find("num_mutations");
@@ -254,14 +267,16 @@ void add_mutation_grouping(TaskResult const& task, TaskAnalysis& analysis, Score
     analysis.groupings.push_back(std::move(grouping));
 }
 
-void add_without_leaked(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table, ResamplingOptions const& options) {
+void add_without_leaked(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table,
+                        ResamplingOptions const& options) {
     std::vector<std::size_t> clean;
     for (std::size_t i = 0; i < task.examples.size(); ++i) {
         auto const found = task.examples[i].attributes.find("in_train");
         if (found == task.examples[i].attributes.end() || found->second != "1") clean.push_back(i);
     }
     analysis.in_training = task.examples.size() - clean.size();
-    if (analysis.in_training > 0 && !clean.empty()) analysis.without_leaked = intervals_of(subset(table, clean), options);
+    if (analysis.in_training > 0 && !clean.empty())
+        analysis.without_leaked = intervals_of(subset(table, clean), options);
 }
 
 void add_arms(Result const& result, TaskResult const& task, TaskAnalysis& analysis) {
@@ -292,7 +307,8 @@ TaskAnalysis analyse_task(Result const& result, TaskResult const& task, Resampli
     std::vector<Arm> ran;
     std::vector<double> values;
     for (auto const& arm : analysis.arms) {
-        ran.push_back(*std::find_if(result.arms.begin(), result.arms.end(), [&](Arm const& a) { return a.name == arm.arm; }));
+        ran.push_back(
+            *std::find_if(result.arms.begin(), result.arms.end(), [&](Arm const& a) { return a.name == arm.arm; }));
         values.push_back(arm.metrics[0].interval.value);
     }
     if (!tables.empty()) {
@@ -318,7 +334,8 @@ ArmRole role_of(Arm const& arm) {
 }
 
 ArmEstimate const* find_arm(TaskAnalysis const& task, std::string const& arm) {
-    auto const found = std::find_if(task.arms.begin(), task.arms.end(), [&](ArmEstimate const& a) { return a.arm == arm; });
+    auto const found =
+        std::find_if(task.arms.begin(), task.arms.end(), [&](ArmEstimate const& a) { return a.arm == arm; });
     return found == task.arms.end() ? nullptr : &*found;
 }
 

@@ -53,7 +53,7 @@ struct GroupedEstimates {
     std::string attribute; ///< "depth", "num_mutations"
     std::string title;     ///< "effective sequences in the alignment (Neff)"
     struct Group {
-        std::string label; ///< "8-31"
+        std::string label;        ///< "8-31"
         double low = 0, high = 0; ///< least and greatest value inside
         std::size_t examples = 0;
         std::vector<Interval> arms; ///< parallel to TaskAnalysis::arms

@@ -56,22 +56,24 @@ double label_width(std::vector<std::string> const& labels) {
 void draw_row(Svg& svg, PlotRow const& row, double y, double label, auto const& x_of) {
     std::string const stroke = "a" + std::to_string(row.colour), fill = "f" + std::to_string(row.colour);
     svg.text(label - 10, y + 4, row.label, "", "end");
-    if (row.published) svg.diamond(x_of(*row.published), y, 4.5, "published", "TAPE, published: " + fixed_number(*row.published, 2));
+    if (row.published)
+        svg.diamond(x_of(*row.published), y, 4.5, "published", "TAPE, published: " + fixed_number(*row.published, 2));
     if (std::isnan(row.interval.value)) {
         svg.text(label + 6, y + 4, "undefined", "small");
         return;
     }
-    if (std::isfinite(row.interval.low)) svg.line(x_of(row.interval.low), y, x_of(row.interval.high), y, "interval " + stroke);
+    if (std::isfinite(row.interval.low))
+        svg.line(x_of(row.interval.low), y, x_of(row.interval.high), y, "interval " + stroke);
     for (double const seed : row.seeds)
         if (std::isfinite(seed)) svg.circle(x_of(seed), y, 2, "seed " + fill);
-    std::string const tip = row.label + ": " + fixed_number(row.interval.value) + " [" + fixed_number(row.interval.low) + ", " +
-                            fixed_number(row.interval.high) + "]";
+    std::string const tip = row.label + ": " + fixed_number(row.interval.value) + " [" +
+                            fixed_number(row.interval.low) + ", " + fixed_number(row.interval.high) + "]";
     svg.circle(x_of(row.interval.value), y, 4.5, row.open ? "open " + stroke : fill, tip);
 }
 
 /// Dots with intervals, one row an arm or a comparison; the axis below.
-Svg interval_plot(std::string const& title, std::string const& description, std::vector<PlotRow> const& rows, bool with_zero,
-                  std::string const& axis, double label) {
+Svg interval_plot(std::string const& title, std::string const& description, std::vector<PlotRow> const& rows,
+                  bool with_zero, std::string const& axis, double label) {
     constexpr double plot = 250, right = 16, row_height = 21, top = 6;
     double const bottom = top + row_height * static_cast<double>(rows.size());
     Svg svg{label + plot + right, bottom + 40, title, description};
@@ -80,7 +82,8 @@ Svg interval_plot(std::string const& title, std::string const& description, std:
     svg.rect(label, top, plot, bottom - top, "panel");
     for (double const tick : ticks(span.low, span.high, 5)) {
         svg.line(x_of(tick), top, x_of(tick), bottom, with_zero && std::abs(tick) < 1e-9 ? "zero" : "axis");
-        svg.text(x_of(tick), bottom + 15, with_zero ? signed_number(tick, 2) : compact_number(tick, 3), "small", "middle");
+        svg.text(x_of(tick), bottom + 15, with_zero ? signed_number(tick, 2) : compact_number(tick, 3), "small",
+                 "middle");
     }
     svg.text(label + plot / 2, bottom + 32, axis, "small", "middle");
     for (std::size_t r = 0; r < rows.size(); ++r)
@@ -95,7 +98,8 @@ std::optional<double> published_value(std::string const& task, Arm const& arm) {
 }
 
 std::string tsv_interval(Interval const& interval) {
-    return fixed_number(interval.value, 6) + "\t" + fixed_number(interval.low, 6) + "\t" + fixed_number(interval.high, 6);
+    return fixed_number(interval.value, 6) + "\t" + fixed_number(interval.low, 6) + "\t" +
+           fixed_number(interval.high, 6);
 }
 
 std::string percent(double level) { return compact_number(100 * level) + "%"; }
@@ -129,29 +133,36 @@ std::string arm_label(Result const& result, std::string const& arm) {
     std::string const open = role_of(entry) == ArmRole::random_model ? " open" : "";
     std::string name; // long names may break before '@' and after '+'
     for (char const c : arm) name += c == '@' ? "<wbr/>@" : c == '+' ? "+<wbr/>" : escape(std::string_view{&c, 1});
-    return "<span class=\"arm\"><i class=\"dot k" + std::to_string(arm_colour(entry)) + open + "\"></i><span>" + name + "</span></span>";
+    return "<span class=\"arm\"><i class=\"dot k" + std::to_string(arm_colour(entry)) + open + "\"></i><span>" + name +
+           "</span></span>";
 }
 
 std::string question_text(Question question) {
     switch (question) {
-    case Question::sources: return "alignment against language model";
-    case Question::joined: return "union against its better part";
-    case Question::pretraining: return "pretrained against random weights";
-    case Question::runs: return "same arm, another run";
-    case Question::baseline: break;
+    case Question::sources:
+        return "alignment against language model";
+    case Question::joined:
+        return "union against its better part";
+    case Question::pretraining:
+        return "pretrained against random weights";
+    case Question::runs:
+        return "same arm, another run";
+    case Question::baseline:
+        break;
     }
     return "against one-hot residues";
 }
 
 Figure summary_figure(Result const& result, Analysis const& analysis) {
-    Figure figure{.id = "summary",
-                  .title = "Every arm on every task",
-                  .caption = "Dots are means over seeds on the whole test set, small dots single seeds, bars " +
-                             percent(analysis.options.level) +
-                             " intervals over test examples and seeds. Diamonds: the published value of the nearest arm of TAPE.",
-                  .legend = legend_of_arms(result),
-                  .tsv = "task\tmetric\tarm\tvalue\tlow\thigh\tpublished\n",
-                  .panels = {}};
+    Figure figure{
+        .id = "summary",
+        .title = "Every arm on every task",
+        .caption = "Dots are means over seeds on the whole test set, small dots single seeds, bars " +
+                   percent(analysis.options.level) +
+                   " intervals over test examples and seeds. Diamonds: the published value of the nearest arm of TAPE.",
+        .legend = legend_of_arms(result),
+        .tsv = "task\tmetric\tarm\tvalue\tlow\thigh\tpublished\n",
+        .panels = {}};
     double const label = label_width(arm_names(result));
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         auto const& task = result.tasks[t].task;
@@ -161,28 +172,32 @@ Figure summary_figure(Result const& result, Analysis const& analysis) {
             auto const& headline = estimate.metrics.front();
             rows.push_back({estimate.arm, arm_colour(arm), role_of(arm) == ArmRole::random_model, headline.interval,
                             headline.by_seed, published_value(task.name, arm)});
-            figure.tsv += task.name + "\t" + headline.metric + "\t" + estimate.arm + "\t" + tsv_interval(headline.interval) + "\t" +
+            figure.tsv += task.name + "\t" + headline.metric + "\t" + estimate.arm + "\t" +
+                          tsv_interval(headline.interval) + "\t" +
                           (rows.back().published ? fixed_number(*rows.back().published, 2) : "") + "\n";
         }
         if (rows.empty()) continue;
         std::string const metric = analysis.tasks[t].metrics.front().name;
-        figure.panels.push_back({task.title, interval_plot(task.title + ": " + metric + " of every arm",
-                                                           "Dot plot with intervals; the table of results holds the same numbers.",
-                                                           rows, false, metric, label)});
+        figure.panels.push_back(
+            {task.title, interval_plot(task.title + ": " + metric + " of every arm",
+                                       "Dot plot with intervals; the table of results holds the same numbers.", rows,
+                                       false, metric, label)});
     }
     return figure;
 }
 
 Figure difference_figure(Result const& result, Analysis const& analysis) {
-    Figure figure{.id = "differences",
-                  .title = "Paired differences",
-                  .caption = "Difference of the headline metric between two arms on the same test examples, with its " +
-                             percent(analysis.options.level) +
-                             " interval. A bar that crosses zero leaves open which arm is better. Filled: p &lt; .05 after Holm's "
-                             "correction over all differences of this page; hollow: not.",
-                  .legend = {},
-                  .tsv = "task\ta\tb\tquestion\tdifference\tlow\thigh\tp\tp_holm\teffect\tdetectable\tbetter\tworse\n",
-                  .panels = {}};
+    Figure figure{
+        .id = "differences",
+        .title = "Paired differences",
+        .caption =
+            "Difference of the headline metric between two arms on the same test examples, with its " +
+            percent(analysis.options.level) +
+            " interval. A bar that crosses zero leaves open which arm is better. Filled: p &lt; .05 after Holm's "
+            "correction over all differences of this page; hollow: not.",
+        .legend = {},
+        .tsv = "task\ta\tb\tquestion\tdifference\tlow\thigh\tp\tp_holm\teffect\tdetectable\tbetter\tworse\n",
+        .panels = {}};
     std::vector<std::string> labels;
     auto const label_of = [](Difference const& d) { return d.a + " \xE2\x88\x92 " + d.b; };
     for (auto const& task : analysis.tasks)
@@ -193,15 +208,18 @@ Figure difference_figure(Result const& result, Analysis const& analysis) {
         std::vector<PlotRow> rows;
         for (auto const& d : analysis.tasks[t].differences) {
             rows.push_back({label_of(d), arm_colour(arm_named(result, d.a)), !d.significant(), d.interval, {}, {}});
-            figure.tsv += task.name + "\t" + d.a + "\t" + d.b + "\t" + question_text(d.question) + "\t" + tsv_interval(d.interval) +
-                          "\t" + compact_number(d.p, 6) + "\t" + compact_number(d.p_holm, 6) + "\t" + fixed_number(d.effect, 4) +
-                          "\t" + fixed_number(d.detectable, 6) + "\t" + std::to_string(d.better) + "\t" + std::to_string(d.worse) + "\n";
+            figure.tsv += task.name + "\t" + d.a + "\t" + d.b + "\t" + question_text(d.question) + "\t" +
+                          tsv_interval(d.interval) + "\t" + compact_number(d.p, 6) + "\t" +
+                          compact_number(d.p_holm, 6) + "\t" + fixed_number(d.effect, 4) + "\t" +
+                          fixed_number(d.detectable, 6) + "\t" + std::to_string(d.better) + "\t" +
+                          std::to_string(d.worse) + "\n";
         }
         if (rows.empty()) continue;
         std::string const metric = analysis.tasks[t].metrics.front().name;
-        figure.panels.push_back({task.title, interval_plot(task.title + ": paired differences of " + metric,
-                                                           "Forest plot; the table of differences holds the same numbers.", rows,
-                                                           true, "difference in " + metric, label)});
+        figure.panels.push_back(
+            {task.title, interval_plot(task.title + ": paired differences of " + metric,
+                                       "Forest plot; the table of differences holds the same numbers.", rows, true,
+                                       "difference in " + metric, label)});
     }
     return figure;
 }
@@ -216,11 +234,13 @@ struct GroupPlot {
     [[nodiscard]] double x_of(std::size_t group, double dodge) const {
         return left + plot_width * (static_cast<double>(group) + 0.5) / static_cast<double>(groups) + dodge;
     }
-    [[nodiscard]] double y_of(double value) const { return top + plot_height * (span.high - value) / (span.high - span.low); }
+    [[nodiscard]] double y_of(double value) const {
+        return top + plot_height * (span.high - value) / (span.high - span.low);
+    }
 };
 
-void draw_series(Svg& svg, GroupPlot const& plot, GroupedEstimates const& grouping, std::size_t arm, PlotRow const& style, double dodge,
-                 int run) {
+void draw_series(Svg& svg, GroupPlot const& plot, GroupedEstimates const& grouping, std::size_t arm,
+                 PlotRow const& style, double dodge, int run) {
     std::string line;
     std::string const stroke = "a" + std::to_string(style.colour), fill = "f" + std::to_string(style.colour);
     for (std::size_t g = 0; g < grouping.groups.size(); ++g) {
@@ -228,7 +248,8 @@ void draw_series(Svg& svg, GroupPlot const& plot, GroupedEstimates const& groupi
         if (!std::isfinite(interval.value)) continue;
         double const x = plot.x_of(g, dodge), y = plot.y_of(interval.value);
         line += (line.empty() ? "M" : "L") + compact_number(x) + " " + compact_number(y);
-        if (std::isfinite(interval.low)) svg.line(x, plot.y_of(interval.low), x, plot.y_of(interval.high), "interval faint " + stroke);
+        if (std::isfinite(interval.low))
+            svg.line(x, plot.y_of(interval.low), x, plot.y_of(interval.high), "interval faint " + stroke);
         svg.circle(x, y, 3.6, style.open ? "open " + stroke : fill,
                    style.label + ", " + grouping.groups[g].label + ": " + fixed_number(interval.value));
     }
@@ -243,13 +264,15 @@ int run_index(Result const& result, Arm const& arm) {
     return static_cast<int>(std::find(runs.begin(), runs.end(), arm.run) - runs.begin());
 }
 
-Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates const& grouping, std::string const& title) {
+Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates const& grouping,
+               std::string const& title) {
     std::vector<PlotRow> all;
     for (auto const& group : grouping.groups)
         for (auto const& interval : group.arms) all.push_back({{}, 0, false, interval, {}, {}});
     GroupPlot const plot{span_of(all, false), grouping.groups.size()};
     double const bottom = plot.top + plot.plot_height;
-    Svg svg{plot.left + plot.plot_width + 12, bottom + 52, title, "Headline metric within groups of test examples, one line an arm."};
+    Svg svg{plot.left + plot.plot_width + 12, bottom + 52, title,
+            "Headline metric within groups of test examples, one line an arm."};
     svg.rect(plot.left, plot.top, plot.plot_width, plot.plot_height, "panel");
     svg.text(plot.left, plot.top - 8, task.metrics.front().name, "small");
     for (double const tick : ticks(plot.span.low, plot.span.high, 5)) {
@@ -262,11 +285,13 @@ Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates 
     }
     svg.text(plot.left + plot.plot_width / 2, bottom + 46, grouping.title, "small", "middle");
     auto const arms = static_cast<double>(task.arms.size());
-    double const step = std::min(7.0, 0.6 * plot.plot_width / static_cast<double>(grouping.groups.size()) / std::max(arms, 1.0));
+    double const step =
+        std::min(7.0, 0.6 * plot.plot_width / static_cast<double>(grouping.groups.size()) / std::max(arms, 1.0));
     for (std::size_t a = 0; a < task.arms.size(); ++a) {
         Arm const& arm = arm_named(result, task.arms[a].arm);
         PlotRow const style{arm.name, arm_colour(arm), role_of(arm) == ArmRole::random_model, {}, {}, {}};
-        draw_series(svg, plot, grouping, a, style, step * (static_cast<double>(a) - 0.5 * (arms - 1)), run_index(result, arm));
+        draw_series(svg, plot, grouping, a, style, step * (static_cast<double>(a) - 0.5 * (arms - 1)),
+                    run_index(result, arm));
     }
     return svg;
 }
@@ -274,21 +299,24 @@ Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates 
 } // namespace
 
 Figure group_figure(Result const& result, Analysis const& analysis) {
-    Figure figure{.id = "groups",
-                  .title = "By depth of the alignment and distance from the wild type",
-                  .caption = "The headline metric within groups of test examples, with " + percent(analysis.options.level) +
-                             " intervals: by depth of the alignment where an arm reads one, by distance from the wild type "
-                             "where the task has one. Where two lines cross, the answer to the question of this page changes sides.",
-                  .legend = legend_of_arms(result),
-                  .tsv = "task\tattribute\tgroup\texamples\tarm\tvalue\tlow\thigh\n",
-                  .panels = {}};
+    Figure figure{
+        .id = "groups",
+        .title = "By depth of the alignment and distance from the wild type",
+        .caption =
+            "The headline metric within groups of test examples, with " + percent(analysis.options.level) +
+            " intervals: by depth of the alignment where an arm reads one, by distance from the wild type "
+            "where the task has one. Where two lines cross, the answer to the question of this page changes sides.",
+        .legend = legend_of_arms(result),
+        .tsv = "task\tattribute\tgroup\texamples\tarm\tvalue\tlow\thigh\n",
+        .panels = {}};
     for (std::size_t t = 0; t < result.tasks.size(); ++t)
         for (auto const& grouping : analysis.tasks[t].groupings) {
             auto const& task = analysis.tasks[t];
             for (auto const& group : grouping.groups)
                 for (std::size_t a = 0; a < task.arms.size(); ++a)
                     figure.tsv += result.tasks[t].task.name + "\t" + grouping.attribute + "\t" + group.label + "\t" +
-                                  std::to_string(group.examples) + "\t" + task.arms[a].arm + "\t" + tsv_interval(group.arms[a]) + "\n";
+                                  std::to_string(group.examples) + "\t" + task.arms[a].arm + "\t" +
+                                  tsv_interval(group.arms[a]) + "\n";
             std::string const by = grouping.attribute == "depth" ? " by alignment depth" : " by number of mutations";
             std::string const title = result.tasks[t].task.title + by;
             figure.panels.push_back({title, group_plot(result, task, grouping, title)});
@@ -297,9 +325,12 @@ Figure group_figure(Result const& result, Analysis const& analysis) {
 }
 
 std::vector<Figure> make_figures(Result const& result, Analysis const& analysis) {
-    std::vector<Figure> figures{summary_figure(result, analysis), difference_figure(result, analysis),
-                                group_figure(result, analysis),   contact_figure(result),
-                                tsne_figure(result),              entropy_figure(result),
+    std::vector<Figure> figures{summary_figure(result, analysis),
+                                difference_figure(result, analysis),
+                                group_figure(result, analysis),
+                                contact_figure(result),
+                                tsne_figure(result),
+                                entropy_figure(result),
                                 alignment_figure(result)};
     std::erase_if(figures, [](Figure const& figure) { return figure.panels.empty(); });
     return figures;

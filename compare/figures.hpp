@@ -16,13 +16,13 @@ struct Panel {
 
 /// A figure of the report: drawings side by side, what they show, and the numbers behind them.
 struct Figure {
-    std::string id;      ///< "summary", "differences", "groups", "contacts", "tsne", "entropy", "alignment"
+    std::string id; ///< "summary", "differences", "groups", "contacts", "tsne", "entropy", "alignment"
     std::string title;
     std::string caption; ///< HTML
     std::string legend;  ///< HTML, may be empty
     std::string tsv;     ///< header line and rows
     std::vector<Panel> panels;
-    bool wide = false;   ///< panels scroll sideways on narrow screens instead of wrapping
+    bool wide = false; ///< panels scroll sideways on narrow screens instead of wrapping
 };
 
 /// Every figure the result has data for, in the order of the report.

@@ -8,7 +8,8 @@ namespace tape {
 
 namespace {
 
-// ---------------------------------------------------------------------------------------------------------- contact maps
+// ---------------------------------------------------------------------------------------------------------- contact
+// maps
 
 TestExample const* find_example(Result const& result, std::string const& id, Task const*& task) {
     for (auto const& entry : result.tasks)
@@ -21,7 +22,9 @@ TestExample const* find_example(Result const& result, std::string const& id, Tas
     return nullptr;
 }
 
-bool resolved(TestExample const& example, int residue) { return example.mask.empty() || example.mask[static_cast<std::size_t>(residue)]; }
+bool resolved(TestExample const& example, int residue) {
+    return example.mask.empty() || example.mask[static_cast<std::size_t>(residue)];
+}
 
 /// The L most probable pairs at least six apart, as the map says.
 std::vector<PairPrediction> strongest_pairs(ContactMap const& map, TestExample const& example) {
@@ -29,9 +32,13 @@ std::vector<PairPrediction> strongest_pairs(ContactMap const& map, TestExample c
     for (int i = 0; i < map.length; ++i)
         for (int j = i + 6; j < map.length; ++j)
             if (resolved(example, i) && resolved(example, j))
-                pairs.push_back({i, j, stored_probability(map.probability[static_cast<std::size_t>(i) * static_cast<std::size_t>(map.length) +
-                                                                          static_cast<std::size_t>(j)])});
-    std::stable_sort(pairs.begin(), pairs.end(), [](auto const& a, auto const& b) { return a.probability > b.probability; });
+                pairs.push_back(
+                    {i, j,
+                     stored_probability(
+                         map.probability[static_cast<std::size_t>(i) * static_cast<std::size_t>(map.length) +
+                                         static_cast<std::size_t>(j)])});
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [](auto const& a, auto const& b) { return a.probability > b.probability; });
     pairs.resize(std::min(pairs.size(), static_cast<std::size_t>(map.length)));
     return pairs;
 }
@@ -75,16 +82,18 @@ Svg contact_panel(ContactMap const& map, TestExample const& example, std::vector
 } // namespace
 
 Figure contact_figure(Result const& result) {
-    Figure figure{.id = "contacts",
-                  .title = "True contacts below the diagonal, predictions above",
-                  .caption = "Below the diagonal the true contacts (C-alpha closer than 8 \xC3\x85, at least six apart), stronger where the "
-                             "prediction found them; above it the L most probable predictions of the arm, stronger when more "
-                             "confident. The share of hits among those L stands in each heading.",
-                  .legend = "<span class=\"key\"><i class=\"swatch hit\"></i>hit</span> <span class=\"key\"><i class=\"swatch "
-                            "miss\"></i>miss</span> <span class=\"key\"><i class=\"swatch found\"></i>true, found</span> "
-                            "<span class=\"key\"><i class=\"swatch truth\"></i>true, not found</span>",
-                  .tsv = "protein\tarm\ti\tj\tprobability\tcontact\n",
-                  .panels = {}};
+    Figure figure{
+        .id = "contacts",
+        .title = "True contacts below the diagonal, predictions above",
+        .caption =
+            "Below the diagonal the true contacts (closer than 8 \xC3\x85, at least six apart), stronger where the "
+            "prediction found them; above it the L most probable predictions of the arm, stronger when more "
+            "confident. The share of hits among those L stands in each heading.",
+        .legend = "<span class=\"key\"><i class=\"swatch hit\"></i>hit</span> <span class=\"key\"><i class=\"swatch "
+                  "miss\"></i>miss</span> <span class=\"key\"><i class=\"swatch found\"></i>true, found</span> "
+                  "<span class=\"key\"><i class=\"swatch truth\"></i>true, not found</span>",
+        .tsv = "protein\tarm\ti\tj\tprobability\tcontact\n",
+        .panels = {}};
     for (auto const& map : result.contact_maps) {
         Task const* task = nullptr;
         TestExample const* example = find_example(result, map.id, task);
@@ -105,7 +114,8 @@ Figure contact_figure(Result const& result) {
     return figure;
 }
 
-// ----------------------------------------------------------------------------------------------------------------- t-SNE
+// -----------------------------------------------------------------------------------------------------------------
+// t-SNE
 
 namespace {
 
@@ -123,7 +133,8 @@ struct ValueRange {
 Svg tsne_panel(EmbeddingSample const& sample, ValueRange const& range) {
     constexpr double side = 245, pad = 12;
     Svg svg{side, side, "t-SNE of GFP variants, features of " + sample.source,
-            std::to_string(sample.points.size()) + " variants, coloured by log-fluorescence from dark (dim) to bright."};
+            std::to_string(sample.points.size()) +
+                " variants, coloured by log-fluorescence from dark (dim) to bright."};
     svg.rect(0, 0, side, side, "panel");
     float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     for (auto const& point : sample.points)
@@ -158,25 +169,28 @@ Figure tsne_figure(Result const& result) {
             if (std::isfinite(value)) range.low = std::min(range.low, value), range.high = std::max(range.high, value);
     for (auto const& sample : result.embeddings) {
         if (sample.points.empty()) continue;
-        figure.panels.push_back({sample.source + ", KL " + fixed_number(sample.kl_divergence, 2), tsne_panel(sample, range)});
+        figure.panels.push_back(
+            {sample.source + ", KL " + fixed_number(sample.kl_divergence, 2), tsne_panel(sample, range)});
         for (std::size_t i = 0; i < sample.points.size(); ++i)
             figure.tsv += sample.source + "\t" + sample.ids[i] + "\t" + compact_number(sample.points[i][0], 4) + "\t" +
                           compact_number(sample.points[i][1], 4) + "\t" + compact_number(sample.values[i], 6) + "\t" +
                           std::to_string(sample.mutations[i]) + "\n";
     }
     if (figure.panels.empty()) return figure;
-    figure.caption = "t-SNE (exact, from the first two principal components, perplexity " +
-                     compact_number(result.embeddings.front().perplexity) + ") of the features of " +
-                     std::to_string(result.embeddings.front().ids.size()) +
-                     " variants of avGFP, coloured by measured log-fluorescence. Axes have no unit; distances between far groups "
-                     "mean little. KL: divergence of the map from the features' neighbourhoods, in nats; smaller is truer.";
+    figure.caption =
+        "t-SNE (exact, from the first two principal components, perplexity " +
+        compact_number(result.embeddings.front().perplexity) + ") of the features of " +
+        std::to_string(result.embeddings.front().ids.size()) +
+        " variants of avGFP, coloured by measured log-fluorescence. Axes have no unit; distances between far groups "
+        "mean little. KL: divergence of the map from the features' neighbourhoods, in nats; smaller is truer.";
     figure.legend = "<span class=\"key\">" + fixed_number(range.low, 2) + " <i class=\"ramp\">";
     for (int step = 0; step < colour_steps; ++step) figure.legend += "<b class=\"r" + std::to_string(step) + "\"></b>";
     figure.legend += "</i> " + fixed_number(range.high, 2) + " log-fluorescence</span>";
     return figure;
 }
 
-// --------------------------------------------------------------------------------------------------------------- entropy
+// ---------------------------------------------------------------------------------------------------------------
+// entropy
 
 namespace {
 
@@ -191,7 +205,8 @@ Svg entropy_panel(std::vector<double> const& entropy, std::vector<double> const&
     low -= pad, high += pad, most = std::max(1.04 * most, 0.1);
     auto const x_of = [&](double value) { return left + width * value / most; };
     auto const y_of = [&](double value) { return top + height * (high - value) / (high - low); };
-    Svg svg{left + width + 10, top + height + 40, title, "One dot a position of avGFP; its column entropy against the mean of its mutants."};
+    Svg svg{left + width + 10, top + height + 40, title,
+            "One dot a position of avGFP; its column entropy against the mean of its mutants."};
     svg.rect(left, top, width, height, "panel");
     for (double const tick : ticks(0, most, 6)) {
         svg.line(x_of(tick), top, x_of(tick), top + height, "axis");
@@ -203,7 +218,8 @@ Svg entropy_panel(std::vector<double> const& entropy, std::vector<double> const&
     }
     for (std::size_t i = 0; i < entropy.size(); ++i)
         if (std::isfinite(entropy[i]) && std::isfinite(means[i]))
-            svg.circle(x_of(entropy[i]), y_of(means[i]), 3, "f2 dim", std::string{wild_type[i]} + std::to_string(i + 1));
+            svg.circle(x_of(entropy[i]), y_of(means[i]), 3, "f2 dim",
+                       std::string{wild_type[i]} + std::to_string(i + 1));
     svg.text(left, top - 8, "mean log-fluorescence", "small");
     svg.text(left + width / 2, top + height + 33, "column entropy, nats", "small", "middle");
     return svg;
@@ -237,13 +253,17 @@ Figure entropy_figure(Result const& result) {
     };
     add(positions.mean_value, positions.spearman_all, "All variants");
     add(positions.mean_single, positions.spearman_single, "Single mutants");
-    figure.caption = "Mean log-fluorescence of the variants mutated at a position (vertical) against the entropy of the alignment's "
-                     "column there. Alignment: " + escape(positions.alignment) +
-                     ". Conserved columns are those whose mutants go dark (Sarkisyan et al., Nature 533:397, 2016, report about 0.4).";
+    figure.caption =
+        "Mean log-fluorescence of the variants mutated at a position (vertical) against the entropy of the alignment's "
+        "column there. Alignment: " +
+        escape(positions.alignment) +
+        ". Conserved columns are those whose mutants go dark (Sarkisyan et al., Nature 533:397, 2016, report about "
+        "0.4).";
     return figure;
 }
 
-// ------------------------------------------------------------------------------------------------------------- alignment
+// -------------------------------------------------------------------------------------------------------------
+// alignment
 
 namespace {
 
@@ -262,22 +282,27 @@ struct AlignmentLayout {
     [[nodiscard]] std::size_t blocks() const { return (columns + per_block - 1) / per_block; }
     [[nodiscard]] double block_height() const { return strip + header + row_height * static_cast<double>(rows) + 18; }
     [[nodiscard]] double height() const { return block_height() * static_cast<double>(blocks()); }
-    [[nodiscard]] double width() const { return left + cell_width * static_cast<double>(std::min(columns, per_block)) + 4; }
+    [[nodiscard]] double width() const {
+        return left + cell_width * static_cast<double>(std::min(columns, per_block)) + 4;
+    }
 };
 
 /// Colours of one block: one path a group, runs of equal colour joined.
-void draw_cells(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from, std::size_t to, double top) {
+void draw_cells(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from,
+                std::size_t to, double top) {
     for (std::string const group : {"hydrophobic", "charged", "polar", "other"}) {
         std::string path;
         for (std::size_t r = 0; r < layout.rows; ++r)
             for (std::size_t c = from; c < to;) {
                 std::size_t end = c;
-                while (end < to && positions.rows[r][end] != '-' && biophysical_group(positions.rows[r][end]) == group) ++end;
+                while (end < to && positions.rows[r][end] != '-' && biophysical_group(positions.rows[r][end]) == group)
+                    ++end;
                 if (end > c) {
                     double const x = layout.left + layout.cell_width * static_cast<double>(c - from);
                     std::string const width = compact_number(layout.cell_width * static_cast<double>(end - c));
-                    path += "M" + compact_number(x) + " " + compact_number(top + layout.row_height * static_cast<double>(r)) + "h" +
-                            width + "v11.5h-" + width + "z";
+                    path += "M" + compact_number(x) + " " +
+                            compact_number(top + layout.row_height * static_cast<double>(r)) + "h" + width + "v11.5h-" +
+                            width + "z";
                 }
                 c = std::max(end, c + 1);
             }
@@ -286,24 +311,28 @@ void draw_cells(Svg& svg, PositionStatistics const& positions, AlignmentLayout c
 }
 
 /// Entropy of every column as a bar above the block; ln 20 is the most.
-void draw_entropy(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from, std::size_t to, double base) {
+void draw_entropy(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from,
+                  std::size_t to, double base) {
     std::string path;
     for (std::size_t c = from; c < to; ++c) {
         if (!std::isfinite(positions.entropy[c])) continue;
         double const height = (layout.strip - 4) * std::min(1.0, positions.entropy[c] / std::log(20.0));
-        path += "M" + compact_number(layout.left + layout.cell_width * static_cast<double>(c - from) + 1) + " " + compact_number(base) +
-                "v-" + compact_number(height) + "h6v" + compact_number(height) + "z";
+        path += "M" + compact_number(layout.left + layout.cell_width * static_cast<double>(c - from) + 1) + " " +
+                compact_number(base) + "v-" + compact_number(height) + "h6v" + compact_number(height) + "z";
     }
     svg.path(path, "f0");
     svg.text(layout.left - 6, base - 4, "entropy", "small", "end");
 }
 
-void draw_letters(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from, std::size_t to, double top) {
+void draw_letters(Svg& svg, PositionStatistics const& positions, AlignmentLayout const& layout, std::size_t from,
+                  std::size_t to, double top) {
     std::vector<double> x;
-    for (std::size_t c = from; c < to; ++c) x.push_back(layout.left + layout.cell_width * static_cast<double>(c - from) + 1.2);
+    for (std::size_t c = from; c < to; ++c)
+        x.push_back(layout.left + layout.cell_width * static_cast<double>(c - from) + 1.2);
     for (std::size_t r = 0; r < layout.rows; ++r) {
         double const y = top + layout.row_height * static_cast<double>(r) + 9;
-        std::string const id = positions.row_ids[r].size() > 20 ? positions.row_ids[r].substr(0, 19) + "\xE2\x80\xA6" : positions.row_ids[r];
+        std::string const id = positions.row_ids[r].size() > 20 ? positions.row_ids[r].substr(0, 19) + "\xE2\x80\xA6"
+                                                                : positions.row_ids[r];
         svg.text(layout.left - 6, y, id, "row", "end");
         svg.letters(x, y, positions.rows[r].substr(from, to - from), "mono");
     }
@@ -312,14 +341,16 @@ void draw_letters(Svg& svg, PositionStatistics const& positions, AlignmentLayout
 Svg alignment_drawing(PositionStatistics const& positions) {
     AlignmentLayout const layout{positions.rows.size(), positions.wild_type.size()};
     Svg svg{layout.width(), layout.height(), "GFP alignment coloured by biophysical group",
-            std::to_string(layout.rows) + " rows, avGFP first; hydrophobic, charged, polar and other residues in four colours; bars: column entropy."};
+            std::to_string(layout.rows) + " rows, avGFP first; hydrophobic, charged, polar and other residues in four "
+                                          "colours; bars: column entropy."};
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         std::size_t const from = b * layout.per_block, to = std::min(layout.columns, from + layout.per_block);
         double const top = layout.block_height() * static_cast<double>(b) + layout.strip + layout.header;
         draw_entropy(svg, positions, layout, from, to, top - layout.header);
         for (std::size_t c = from; c < to; ++c)
             if (c == from || (c + 1) % 10 == 0)
-                svg.text(layout.left + layout.cell_width * (static_cast<double>(c - from) + 0.5), top - 3, std::to_string(c + 1), "small", "middle");
+                svg.text(layout.left + layout.cell_width * (static_cast<double>(c - from) + 0.5), top - 3,
+                         std::to_string(c + 1), "small", "middle");
         draw_cells(svg, positions, layout, from, to, top);
         draw_letters(svg, positions, layout, from, to, top);
     }
@@ -329,18 +360,22 @@ Svg alignment_drawing(PositionStatistics const& positions) {
 } // namespace
 
 Figure alignment_figure(Result const& result) {
-    Figure figure{.id = "alignment",
-                  .title = "The GFP family",
-                  .caption = {},
-                  .legend = "<span class=\"key\"><i class=\"swatch hydrophobic\"></i>hydrophobic CAVLIMFW</span> <span class=\"key\"><i "
-                            "class=\"swatch charged\"></i>charged DERK</span> <span class=\"key\"><i class=\"swatch polar\"></i>polar "
-                            "STNQ</span> <span class=\"key\"><i class=\"swatch other\"></i>others</span>",
-                  .tsv = "row\tsequence\n",
-                  .panels = {},
-                  .wide = true};
+    Figure figure{
+        .id = "alignment",
+        .title = "The GFP family",
+        .caption = {},
+        .legend =
+            "<span class=\"key\"><i class=\"swatch hydrophobic\"></i>hydrophobic CAVLIMFW</span> <span "
+            "class=\"key\"><i "
+            "class=\"swatch charged\"></i>charged DERK</span> <span class=\"key\"><i class=\"swatch polar\"></i>polar "
+            "STNQ</span> <span class=\"key\"><i class=\"swatch other\"></i>others</span>",
+        .tsv = "row\tsequence\n",
+        .panels = {},
+        .wide = true};
     if (result.positions.empty() || result.positions.front().rows.empty()) return figure;
     auto const& positions = result.positions.front();
-    for (std::size_t r = 0; r < positions.rows.size(); ++r) figure.tsv += positions.row_ids[r] + "\t" + positions.rows[r] + "\n";
+    for (std::size_t r = 0; r < positions.rows.size(); ++r)
+        figure.tsv += positions.row_ids[r] + "\t" + positions.rows[r] + "\n";
     figure.caption = std::to_string(positions.rows.size()) + " rows of the alignment behind the entropies above (" +
                      escape(positions.alignment) + "), avGFP first, columns numbered by its residues.";
     figure.panels.push_back({"", alignment_drawing(positions)});

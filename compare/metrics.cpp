@@ -51,12 +51,18 @@ std::vector<Metric> contact_metrics() {
 }
 
 std::vector<Metric> value_metrics() {
-    return {{.name = "Spearman", .definition = "rank correlation of prediction and measurement, average ranks on ties",
-             .kind = MetricKind::spearman, .count = Metric::Count::value},
-            {.name = "Pearson", .definition = "linear correlation of prediction and measurement",
-             .kind = MetricKind::pearson, .count = Metric::Count::value},
-            {.name = "MSE", .definition = "mean squared error, in squared units of the measurement",
-             .lower_is_better = true, .count = Metric::Count::squared_error}};
+    return {{.name = "Spearman",
+             .definition = "rank correlation of prediction and measurement, average ranks on ties",
+             .kind = MetricKind::spearman,
+             .count = Metric::Count::value},
+            {.name = "Pearson",
+             .definition = "linear correlation of prediction and measurement",
+             .kind = MetricKind::pearson,
+             .count = Metric::Count::value},
+            {.name = "MSE",
+             .definition = "mean squared error, in squared units of the measurement",
+             .lower_is_better = true,
+             .count = Metric::Count::squared_error}};
 }
 
 bool resolved(TestExample const& example, std::size_t residue) { return example.mask.empty() || example.mask[residue]; }
@@ -81,7 +87,8 @@ Score score_of(Metric const& metric, TestExample const& example, Prediction cons
     switch (metric.count) {
     case Metric::Count::resolved_residues:
     case Metric::Count::labelled_residues:
-    case Metric::Count::protein_share: return residue_score(example, prediction, metric.count);
+    case Metric::Count::protein_share:
+        return residue_score(example, prediction, metric.count);
     case Metric::Count::precision: {
         auto const precision = contact_precision(example, prediction.pairs, metric.parameter, metric.separation_from,
                                                  metric.separation_below);
@@ -92,8 +99,10 @@ Score score_of(Metric const& metric, TestExample const& example, Prediction cons
         auto const end = prediction.top_classes.begin() + static_cast<std::ptrdiff_t>(shown);
         return {std::find(prediction.top_classes.begin(), end, example.class_label) != end ? 1.0 : 0.0, 1};
     }
-    case Metric::Count::squared_error: return {std::pow(prediction.value - example.value, 2), 1};
-    case Metric::Count::value: break;
+    case Metric::Count::squared_error:
+        return {std::pow(prediction.value - example.value, 2), 1};
+    case Metric::Count::value:
+        break;
     }
     return {prediction.value, example.value};
 }
@@ -104,7 +113,8 @@ std::size_t candidate_pairs(TestExample const& example, int from, int below, std
     auto const length = static_cast<int>(example.residues.size());
     for (int separation = from; separation < length && separation < below; ++separation) {
         for (int i = 0; i + separation < length; ++i)
-            count += resolved(example, static_cast<std::size_t>(i)) && resolved(example, static_cast<std::size_t>(i + separation));
+            count += resolved(example, static_cast<std::size_t>(i)) &&
+                     resolved(example, static_cast<std::size_t>(i + separation));
         if (count >= enough) return count;
     }
     return count;
@@ -115,14 +125,21 @@ std::size_t candidate_pairs(TestExample const& example, int from, int below, std
 std::vector<Metric> metrics_of(Task const& task) {
     std::string const name = task.metric.empty() ? "accuracy" : task.metric;
     switch (task.kind) {
-    case TaskKind::residue_class: return residue_metrics(name);
-    case TaskKind::residue_pair: return contact_metrics();
+    case TaskKind::residue_class:
+        return residue_metrics(name);
+    case TaskKind::residue_pair:
+        return contact_metrics();
     case TaskKind::protein_class:
-        return {{.name = name, .definition = "share of proteins whose most probable class is right",
-                 .count = Metric::Count::top_classes, .parameter = 1},
-                {.name = "top-10 accuracy", .definition = "share of proteins whose class is among the ten most probable",
-                 .count = Metric::Count::top_classes, .parameter = 10}};
-    case TaskKind::protein_value: break;
+        return {{.name = name,
+                 .definition = "share of proteins whose most probable class is right",
+                 .count = Metric::Count::top_classes,
+                 .parameter = 1},
+                {.name = "top-10 accuracy",
+                 .definition = "share of proteins whose class is among the ten most probable",
+                 .count = Metric::Count::top_classes,
+                 .parameter = 10}};
+    case TaskKind::protein_value:
+        break;
     }
     return value_metrics();
 }
@@ -178,7 +195,9 @@ double pearson(std::span<double const> x, std::span<double const> y) {
     return xy / std::sqrt(xx * yy);
 }
 
-double spearman(std::span<double const> x, std::span<double const> y) { return pearson(average_ranks(x), average_ranks(y)); }
+double spearman(std::span<double const> x, std::span<double const> y) {
+    return pearson(average_ranks(x), average_ranks(y));
+}
 
 std::optional<double> contact_precision(TestExample const& example, std::span<PairPrediction const> pairs, int divisor,
                                         int separation_from, int separation_below) {

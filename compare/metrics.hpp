@@ -24,11 +24,19 @@ struct Metric {
     MetricKind kind = MetricKind::ratio;
     bool lower_is_better = false;
 
-    enum class Count { resolved_residues, labelled_residues, protein_share, precision, top_classes, value, squared_error };
+    enum class Count {
+        resolved_residues,
+        labelled_residues,
+        protein_share,
+        precision,
+        top_classes,
+        value,
+        squared_error
+    };
     Count count = Count::value;
-    int parameter = 0;                                         ///< precision: divisor of L; top_classes: how many
-    int separation_from = 0;                                   ///< precision: least |i - j|
-    int separation_below = std::numeric_limits<int>::max();    ///< precision: |i - j| stays below
+    int parameter = 0;                                      ///< precision: divisor of L; top_classes: how many
+    int separation_from = 0;                                ///< precision: least |i - j|
+    int separation_below = std::numeric_limits<int>::max(); ///< precision: |i - j| stays below
 };
 
 /// Metrics of a task, the headline first.
@@ -57,9 +65,9 @@ std::vector<double> average_ranks(std::span<double const> values);
 double pearson(std::span<double const> x, std::span<double const> y);
 double spearman(std::span<double const> x, std::span<double const> y);
 
-/// Precision of the k = max(1, L / divisor) most probable pairs with separation_from <= j - i < separation_below, both ends
-/// resolved; k shrinks to the number of such pairs, and a prediction that lists fewer than k has them counted as misses.
-/// None if the range holds no pair.
+/// Precision of the k = max(1, L / divisor) most probable pairs with separation_from <= j - i < separation_below, both
+/// ends resolved; k shrinks to the number of such pairs, and a prediction that lists fewer than k has them counted as
+/// misses. None if the range holds no pair.
 std::optional<double> contact_precision(TestExample const& example, std::span<PairPrediction const> pairs, int divisor,
                                         int separation_from, int separation_below);
 

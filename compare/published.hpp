@@ -17,9 +17,9 @@ struct PublishedRow {
     [[nodiscard]] std::optional<double> of(std::string const& task) const;
 };
 
-/// Rao et al., Evaluating Protein Transfer Learning with TAPE, NeurIPS 2019 (arXiv:1906.08230), as listed in the README of
-/// the authors' repository: CB513 Q3, contact P@L/5 (medium and long range), remote homology fold top-1 accuracy, fluorescence
-/// and stability Spearman's rho. The rows without pretraining stand only in the paper and are left out.
+/// Rao et al., Evaluating Protein Transfer Learning with TAPE, NeurIPS 2019 (arXiv:1906.08230), as listed in the README
+/// of the authors' repository: CB513 Q3, contact P@L/5 (medium and long range), remote homology fold top-1 accuracy,
+/// fluorescence and stability Spearman's rho. The rows without pretraining stand only in the paper and are left out.
 std::vector<PublishedRow> const& published_rows();
 
 } // namespace tape

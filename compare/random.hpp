@@ -4,8 +4,8 @@
 
 namespace tape {
 
-/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): one addition and three shifts a draw, any seed is a good seed. The standard
-/// library's distributions differ between implementations, so a resample would not be reproducible with them.
+/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): one addition and three shifts a draw, any seed is a good seed. The
+/// standard library's distributions differ between implementations, so a resample would not be reproducible with them.
 class Random {
   public:
     /// Independent streams of one seed: resample b of a bootstrap is stream b, whichever thread draws it.

@@ -37,9 +37,11 @@ std::string verdict_section(Result const& result, Analysis const& analysis) {
 std::string meta_line(Result const& result) {
     std::string arms;
     for (auto const& arm : result.arms) arms += (arms.empty() ? "" : ", ") + escape(arm.name);
-    return "<p class=\"meta\">" + std::to_string(result.tasks.size()) + (result.tasks.size() == 1 ? " task" : " tasks") + ", arms " + arms +
-           "; " + std::to_string(result.seeds.size()) + (result.seeds.size() == 1 ? " seed" : " seeds") + "; preset " + escape(result.preset) +
-           "; " + escape(result.manifest.program) + " " + escape(result.manifest.version) + ", " + escape(result.manifest.started) + "</p>";
+    return "<p class=\"meta\">" + std::to_string(result.tasks.size()) +
+           (result.tasks.size() == 1 ? " task" : " tasks") + ", arms " + arms + "; " +
+           std::to_string(result.seeds.size()) + (result.seeds.size() == 1 ? " seed" : " seeds") + "; preset " +
+           escape(result.preset) + "; " + escape(result.manifest.program) + " " + escape(result.manifest.version) +
+           ", " + escape(result.manifest.started) + "</p>";
 }
 
 std::string figures_html(std::vector<Figure> const& figures, std::initializer_list<char const*> ids) {
@@ -51,23 +53,31 @@ std::string figures_html(std::vector<Figure> const& figures, std::initializer_li
 }
 
 std::string results_section(Result const& result, Analysis const& analysis, std::vector<Figure> const& figures) {
-    std::string html = "<section id=\"results\"><h2>Results</h2><p>Each cell is the task's metric, averaged over seeds, with its " +
-                       compact_number(100 * analysis.options.level) +
-                       "% interval over test examples and seeds. The best value of a task is bold; the darker a cell, the closer to the "
-                       "best. \xE2\x80\x9CTAPE\xE2\x80\x9D is the nearest published value, from other weights, databases and heads: "
-                       "a reference, not a like-for-like comparison.</p>" +
-                       results_table(result, analysis) + figures_html(figures, {"summary"});
+    std::string html =
+        "<section id=\"results\"><h2>Results</h2><p>Each cell is the task's metric, averaged over seeds, with its " +
+        compact_number(100 * analysis.options.level) +
+        "% interval over test examples and seeds. The best value of a task is bold; the darker a cell, the closer to "
+        "the "
+        "best. \xE2\x80\x9CTAPE\xE2\x80\x9D is the nearest published value, from other weights, databases and heads: "
+        "a reference, not a like-for-like comparison.</p>" +
+        results_table(result, analysis) + figures_html(figures, {"summary"});
     if (std::string const published = published_table(result); !published.empty())
-        html += "<h3>The published rows</h3><p>Rao et al. 2019, as listed in the authors\xE2\x80\x99 repository.</p>" + published;
+        html += "<h3>The published rows</h3><p>Rao et al. 2019, as listed in the authors\xE2\x80\x99 repository.</p>" +
+                published;
     return html + "</section>";
 }
 
 std::string differences_section(Result const& result, Analysis const& analysis, std::vector<Figure> const& figures) {
-    return "<section id=\"comparisons\"><h2>Which differences are real</h2><p>Two arms are called different only where the interval of "
-           "their paired difference excludes zero and the permutation test stays below 5% after Holm\xE2\x80\x99s correction over every "
-           "line below; \xE2\x80\x9C" "better\xE2\x80\x9D and \xE2\x80\x9Cworse\xE2\x80\x9D speak of the first of the two. \xE2\x80\x9C" "Detectable\xE2\x80\x9D is the difference this test set would have shown with 80% power: an open "
+    return "<section id=\"comparisons\"><h2>Which differences are real</h2><p>Two arms are called different only where "
+           "the interval of "
+           "their paired difference excludes zero and the permutation test stays below 5% after Holm\xE2\x80\x99s "
+           "correction over every "
+           "line below; \xE2\x80\x9C"
+           "better\xE2\x80\x9D and \xE2\x80\x9Cworse\xE2\x80\x9D speak of the first of the two. \xE2\x80\x9C"
+           "Detectable\xE2\x80\x9D is the difference this test set would have shown with 80% power: an open "
            "answer rules out little below it.</p>" +
-           figures_html(figures, {"differences"}) + "<h3>All comparisons</h3>" + difference_table(result, analysis) + "</section>";
+           figures_html(figures, {"differences"}) + "<h3>All comparisons</h3>" + difference_table(result, analysis) +
+           "</section>";
 }
 
 std::string section(char const* id, char const* title, std::string const& content) {
@@ -80,11 +90,13 @@ std::string navigation(std::vector<Figure> const& figures) {
         return std::any_of(figures.begin(), figures.end(),
                            [&](Figure const& f) { return std::find(ids.begin(), ids.end(), f.id) != ids.end(); });
     };
-    std::string html = "<nav aria-label=\"Sections\"><a href=\"#results\">Results</a> <a href=\"#comparisons\">Differences</a> ";
+    std::string html =
+        "<nav aria-label=\"Sections\"><a href=\"#results\">Results</a> <a href=\"#comparisons\">Differences</a> ";
     if (has({"groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
     if (has({"contacts"})) html += "<a href=\"#contact-maps\">Contact maps</a> ";
     if (has({"tsne", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
-    return html + "<a href=\"#details\">Details by task</a> <a href=\"#methods\">Methods</a> <a href=\"#provenance\">Provenance</a> "
+    return html + "<a href=\"#details\">Details by task</a> <a href=\"#methods\">Methods</a> <a "
+                  "href=\"#provenance\">Provenance</a> "
                   "<a href=\"#cite\">How to cite</a></nav>";
 }
 
@@ -92,9 +104,12 @@ std::string navigation(std::vector<Figure> const& figures) {
 
 std::string report_html(Result const& result, Analysis const& analysis) {
     auto const figures = make_figures(result, analysis);
-    return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, "
-           "initial-scale=1\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>Alignment, language model, or both?</title><style>" +
-           figure_style() + report_style() + "</style></head><body><header><h1>Alignment, language model, or both?</h1>" +
+    return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
+           "content=\"width=device-width, "
+           "initial-scale=1\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>Alignment, language model, "
+           "or both?</title><style>" +
+           figure_style() + report_style() +
+           "</style></head><body><header><h1>Alignment, language model, or both?</h1>" +
            verdict_section(result, analysis) + meta_line(result) + navigation(figures) + "</header><main>" +
            results_section(result, analysis, figures) + differences_section(result, analysis, figures) +
            section("proteins", "For which proteins", figures_html(figures, {"groups"})) +

@@ -7,8 +7,8 @@
 
 namespace tape {
 
-/// The report as one HTML page: verdict, tables, figures, details, methods, provenance. Needs no network and no scripting;
-/// drawings, style and downloads are inside. Well-formed XML after the doctype.
+/// The report as one HTML page: verdict, tables, figures, details, methods, provenance. Needs no network and no
+/// scripting; drawings, style and downloads are inside. Well-formed XML after the doctype.
 std::string report_html(Result const& result, Analysis const& analysis);
 
 void write_report(std::filesystem::path const& file, Result const& result, Analysis const& analysis);

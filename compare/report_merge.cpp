@@ -29,8 +29,7 @@ void rename_arms(Result& result, std::string const& label) {
     for (auto& note : result.notes) note = label + ": " + note;
 }
 
-template <typename T>
-void append(std::vector<T>& to, std::vector<T>& from) {
+template <typename T> void append(std::vector<T>& to, std::vector<T>& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
@@ -46,7 +45,8 @@ void join_task(std::vector<TaskResult>& tasks, TaskResult task, std::string cons
     }
     if (std::any_of(tasks.begin(), tasks.end(), same_task)) {
         task.task.title += ", " + label;
-        task.notes.push_back(label + ": other test examples than in the runs before, so that no difference to them is paired");
+        task.notes.push_back(label +
+                             ": other test examples than in the runs before, so that no difference to them is paired");
     }
     tasks.push_back(std::move(task));
 }
@@ -71,8 +71,8 @@ Result merge_results(std::vector<Result> results, std::vector<std::string> const
         Result& result = results[r];
         if (result.preset != merged.preset) merged.preset = "mixed";
         rename_arms(result, labels[r]);
-        merged.notes.push_back(labels[r] + ": " + result.manifest.program + " " + result.manifest.version + ", preset " +
-                               result.preset + ", started " + result.manifest.started);
+        merged.notes.push_back(labels[r] + ": " + result.manifest.program + " " + result.manifest.version +
+                               ", preset " + result.preset + ", started " + result.manifest.started);
         append(merged.arms, result.arms);
         for (auto& task : result.tasks) join_task(merged.tasks, std::move(task), labels[r]);
         append(merged.contact_maps, result.contact_maps);
@@ -80,7 +80,8 @@ Result merge_results(std::vector<Result> results, std::vector<std::string> const
         if (merged.positions.empty()) merged.positions = std::move(result.positions);
         append(merged.notes, result.notes);
         for (auto const seed : result.seeds)
-            if (std::find(merged.seeds.begin(), merged.seeds.end(), seed) == merged.seeds.end()) merged.seeds.push_back(seed);
+            if (std::find(merged.seeds.begin(), merged.seeds.end(), seed) == merged.seeds.end())
+                merged.seeds.push_back(seed);
     }
     return merged;
 }

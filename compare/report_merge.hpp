@@ -7,10 +7,11 @@
 
 namespace tape {
 
-/// Puts several runs side by side: every arm becomes "NAME [LABEL]". Runs of a task are joined when their test examples are
-/// identical (ids, sequences, truth and masks), so that differences between runs can be paired; otherwise the later run's task
-/// stands alone under "TITLE, LABEL" with a note. Contact maps and embeddings are kept from all runs, positions from the first
-/// that has them, the manifest from the first; the notes list each run's program, preset and time.
+/// Puts several runs side by side: every arm becomes "NAME [LABEL]". Runs of a task are joined when their test examples
+/// are identical (ids, sequences, truth and masks), so that differences between runs can be paired; otherwise the later
+/// run's task stands alone under "TITLE, LABEL" with a note. Contact maps and embeddings are kept from all runs,
+/// positions from the first that has them, the manifest from the first; the notes list each run's program, preset and
+/// time.
 /// @throws usage_error if labels and results differ in number or a label occurs twice.
 Result merge_results(std::vector<Result> results, std::vector<std::string> const& labels);
 

@@ -10,7 +10,6 @@ namespace tape {
 
 namespace {
 
-
 std::string cell(std::string const& content, char const* classes = "") {
     return std::string{"<td"} + (*classes ? std::string{" class=\""} + classes + "\"" : "") + ">" + content + "</td>";
 }
@@ -18,7 +17,8 @@ std::string cell(std::string const& content, char const* classes = "") {
 std::string header(std::vector<std::string> const& titles, char const* classes = "") {
     std::string html = "<thead><tr>";
     for (std::size_t c = 0; c < titles.size(); ++c)
-        html += (c > 0 && *classes ? std::string{"<th scope=\"col\" class=\""} + classes + "\">" : std::string{"<th scope=\"col\">"}) +
+        html += (c > 0 && *classes ? std::string{"<th scope=\"col\" class=\""} + classes + "\">"
+                                   : std::string{"<th scope=\"col\">"}) +
                 titles[c] + "</th>";
     return html + "</tr></thead>";
 }
@@ -35,7 +35,8 @@ std::string title_of(Task const& task) { return escape(task.title.empty() ? task
 double shade(double value, TaskAnalysis const& task) {
     double low = INFINITY, high = -INFINITY;
     for (auto const& arm : task.arms)
-        if (double const v = arm.metrics.front().interval.value; std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
+        if (double const v = arm.metrics.front().interval.value; std::isfinite(v))
+            low = std::min(low, v), high = std::max(high, v);
     return std::isfinite(value) && high > low ? (value - low) / (high - low) : 0;
 }
 
@@ -55,7 +56,8 @@ std::string p_text(double p) {
 
 std::string interval_html(Interval const& interval) {
     std::string html = "<span class=\"value-number\">" + fixed_number(interval.value) + "</span>";
-    if (std::isfinite(interval.low)) html += "<small>[" + fixed_number(interval.low) + ", " + fixed_number(interval.high) + "]</small>";
+    if (std::isfinite(interval.low))
+        html += "<small>[" + fixed_number(interval.low) + ", " + fixed_number(interval.high) + "]</small>";
     return html;
 }
 
@@ -75,9 +77,9 @@ std::string results_table(Result const& result, Analysis const& analysis) {
                 continue;
             }
             auto const& interval = estimate->metrics.front().interval;
-            body += std::string{"<td class=\"value"} + (arm.name == best ? " best" : "") + "\" style=\"--w:" +
-                    fixed_number(shade(interval.value, numbers), 2) + "\">" + interval_html(interval) +
-                    published_note(task.task.name, arm) + "</td>";
+            body += std::string{"<td class=\"value"} + (arm.name == best ? " best" : "") +
+                    "\" style=\"--w:" + fixed_number(shade(interval.value, numbers), 2) + "\">" +
+                    interval_html(interval) + published_note(task.task.name, arm) + "</td>";
         }
         body += "</tr>";
     }
@@ -109,22 +111,26 @@ std::string difference_table(Result const& result, Analysis const& analysis) {
     std::string body;
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         if (!analysis.tasks[t].differences.empty())
-            body += "<tr class=\"task\"><th colspan=\"8\" scope=\"rowgroup\">" + title_of(result.tasks[t].task) + "</th></tr>";
+            body += "<tr class=\"task\"><th colspan=\"8\" scope=\"rowgroup\">" + title_of(result.tasks[t].task) +
+                    "</th></tr>";
         for (auto const& d : analysis.tasks[t].differences) {
             std::string const answer = !d.significant() ? "open" : d.interval.value > 0 ? "better" : "worse";
-            body += "<tr><td class=\"pair\" title=\"" + escape(question_text(d.question)) + "\">" + escape(d.a) + " \xE2\x88\x92 " +
-                    escape(d.b) + "</td>" +
+            body += "<tr><td class=\"pair\" title=\"" + escape(question_text(d.question)) + "\">" + escape(d.a) +
+                    " \xE2\x88\x92 " + escape(d.b) + "</td>" +
                     cell(signed_number(d.interval.value) + " <small>[" + signed_number(d.interval.low) + ", " +
                              signed_number(d.interval.high) + "]</small>",
                          "value") +
-                    cell(answer, d.significant() ? "yes pair" : "no pair") + cell(p_text(d.p), "number") + cell(p_text(d.p_holm), "number") +
-                    cell(signed_number(d.effect, 2), "number") + cell(std::to_string(d.better) + ":" + std::to_string(d.worse), "number") +
+                    cell(answer, d.significant() ? "yes pair" : "no pair") + cell(p_text(d.p), "number") +
+                    cell(p_text(d.p_holm), "number") + cell(signed_number(d.effect, 2), "number") +
+                    cell(std::to_string(d.better) + ":" + std::to_string(d.worse), "number") +
                     cell(fixed_number(d.detectable, 3), "number") + "</tr>";
         }
     }
     if (body.empty()) return "<p>Only one arm ran, so there is nothing to compare.</p>";
     return "<div class=\"comparisons\">" +
-           table(header({"Comparison", "Difference", "Answer", "p", "p, Holm", "d", "For:against", "Detectable"}), body) + "</div>";
+           table(header({"Comparison", "Difference", "Answer", "p", "p, Holm", "d", "For:against", "Detectable"}),
+                 body) +
+           "</div>";
 }
 
 namespace {
@@ -165,28 +171,35 @@ std::string heads_table(Result const& result, TaskResult const& task, TaskAnalys
         std::size_t train = 0, valid = 0;
         for (auto const& run : task.runs) {
             if (run.arm != arm.arm) continue;
-            heads.push_back(run.head), hyperparameters.push_back(run.hyperparameters), scores.push_back(fixed_number(run.valid_score));
+            heads.push_back(run.head), hyperparameters.push_back(run.hyperparameters),
+                scores.push_back(fixed_number(run.valid_score));
             seconds.push_back(fixed_number(run.feature_seconds, 1) + " + " + fixed_number(run.head_seconds, 1));
             train = run.train_size, valid = run.valid_size;
         }
         std::string by_seed;
-        for (double const value : arm.metrics.front().by_seed) by_seed += (by_seed.empty() ? "" : ", ") + fixed_number(value);
-        body += "<tr>" + row_title(arm_label(result, arm.arm)) + cell(std::to_string(train) + " / " + std::to_string(valid), "number") +
-                cell(distinct(heads), "wrap") + cell(distinct(hyperparameters), "wrap") + cell(distinct(scores)) + cell(by_seed) +
+        for (double const value : arm.metrics.front().by_seed)
+            by_seed += (by_seed.empty() ? "" : ", ") + fixed_number(value);
+        body += "<tr>" + row_title(arm_label(result, arm.arm)) +
+                cell(std::to_string(train) + " / " + std::to_string(valid), "number") + cell(distinct(heads), "wrap") +
+                cell(distinct(hyperparameters), "wrap") + cell(distinct(scores)) + cell(by_seed) +
                 cell(distinct(seconds)) + "</tr>";
     }
     std::string train = "Train / valid";
     if (task.train_available > 0) train += "<small> of " + std::to_string(task.train_available) + "</small>";
-    return table(header({"Arm", train, "Head", "Chosen on validation", "Validation, by seed", "Test, by seed", "Seconds, features + head"}), body);
+    return table(header({"Arm", train, "Head", "Chosen on validation", "Validation, by seed", "Test, by seed",
+                         "Seconds, features + head"}),
+                 body);
 }
 
 std::string depth_text(std::vector<float> depth) {
     if (depth.empty()) return "\xE2\x80\x93";
     std::sort(depth.begin(), depth.end());
-    auto const at = [&](double share) { return compact_number(depth[static_cast<std::size_t>(share * static_cast<double>(depth.size() - 1))], 1); };
+    auto const at = [&](double share) {
+        return compact_number(depth[static_cast<std::size_t>(share * static_cast<double>(depth.size() - 1))], 1);
+    };
     auto const dark = std::count_if(depth.begin(), depth.end(), [](float d) { return d < 5; });
-    return "median " + at(.5) + ", quartiles " + at(.25) + " and " + at(.75) + ", most " + at(1) + "; " + std::to_string(dark) + " of " +
-           std::to_string(depth.size()) + " below 5";
+    return "median " + at(.5) + ", quartiles " + at(.25) + " and " + at(.75) + ", most " + at(1) + "; " +
+           std::to_string(dark) + " of " + std::to_string(depth.size()) + " below 5";
 }
 
 std::string evidence_table(Result const& result, TaskResult const& task) {
@@ -194,13 +207,17 @@ std::string evidence_table(Result const& result, TaskResult const& task) {
     for (auto const& [arm, row] : task.evidence) {
         std::string sources;
         for (auto const& [text, count] : row.provenance)
-            sources += (sources.empty() ? "" : "<br/>") + escape(text.empty() ? "not stated" : text) + ": " + std::to_string(count);
-        if (sources.empty() && std::all_of(row.depth.begin(), row.depth.end(), [](float d) { return d == 0; })) continue;
-        body += "<tr>" + row_title(arm_label(result, arm)) + cell(sources, "wrap") + cell(depth_text(row.depth), "wrap") + "</tr>";
+            sources += (sources.empty() ? "" : "<br/>") + escape(text.empty() ? "not stated" : text) + ": " +
+                       std::to_string(count);
+        if (sources.empty() && std::all_of(row.depth.begin(), row.depth.end(), [](float d) { return d == 0; }))
+            continue;
+        body += "<tr>" + row_title(arm_label(result, arm)) + cell(sources, "wrap") +
+                cell(depth_text(row.depth), "wrap") + "</tr>";
     }
     if (body.empty()) return {};
-    return "<h3>Evidence read</h3>" +
-           table(header({"Arm", "Where each test protein's alignment came from: proteins", "Depth (Neff at 80% identity)"}), body);
+    return "<h3>Evidence read</h3>" + table(header({"Arm", "Where each test protein's alignment came from: proteins",
+                                                    "Depth (Neff at 80% identity)"}),
+                                            body);
 }
 
 /// Mean contribution of an example over an arm's seeds.
@@ -210,7 +227,8 @@ std::vector<double> protein_scores(TaskResult const& task, Metric const& metric,
     for (auto const& run : task.runs) {
         if (run.arm != arm) continue;
         auto const scores = example_scores(metric, task.examples, run);
-        for (std::size_t i = 0; i < total.size(); ++i) total[i] += scores.second[i] > 0 ? scores.first[i] / scores.second[i] : NAN;
+        for (std::size_t i = 0; i < total.size(); ++i)
+            total[i] += scores.second[i] > 0 ? scores.first[i] / scores.second[i] : NAN;
         ++runs;
     }
     for (double& value : total) value /= runs;
@@ -220,10 +238,12 @@ std::vector<double> protein_scores(TaskResult const& task, Metric const& metric,
 /// The five proteins most in favour of either side of the task's first question.
 std::string protein_table(Result const& result, TaskResult const& task, TaskAnalysis const& analysis) {
     if (task.task.kind != TaskKind::residue_class && task.task.kind != TaskKind::residue_pair) return {};
-    auto const chosen = std::find_if(analysis.differences.begin(), analysis.differences.end(),
-                                     [](Difference const& d) { return d.question == Question::sources || d.question == Question::joined; });
+    auto const chosen = std::find_if(analysis.differences.begin(), analysis.differences.end(), [](Difference const& d) {
+        return d.question == Question::sources || d.question == Question::joined;
+    });
     if (chosen == analysis.differences.end()) return {};
-    auto const a = protein_scores(task, analysis.metrics.front(), chosen->a), b = protein_scores(task, analysis.metrics.front(), chosen->b);
+    auto const a = protein_scores(task, analysis.metrics.front(), chosen->a),
+               b = protein_scores(task, analysis.metrics.front(), chosen->b);
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < a.size(); ++i)
         if (std::isfinite(a[i]) && std::isfinite(b[i])) order.push_back(i);
@@ -233,11 +253,16 @@ std::string protein_table(Result const& result, TaskResult const& task, TaskAnal
     bool const deep = evidence != task.evidence.end() && !evidence->second.depth.empty();
     std::string body;
     for (std::size_t const i : order)
-        body += "<tr>" + row_title(escape(task.examples[i].id)) + cell(std::to_string(task.examples[i].residues.size()), "number") +
-                cell(deep ? compact_number(evidence->second.depth[i], 1) : "\xE2\x80\x93", "number") + cell(fixed_number(a[i]), "number") +
-                cell(fixed_number(b[i]), "number") + cell(signed_number(a[i] - b[i]), "number") + "</tr>";
+        body += "<tr>" + row_title(escape(task.examples[i].id)) +
+                cell(std::to_string(task.examples[i].residues.size()), "number") +
+                cell(deep ? compact_number(evidence->second.depth[i], 1) : "\xE2\x80\x93", "number") +
+                cell(fixed_number(a[i]), "number") + cell(fixed_number(b[i]), "number") +
+                cell(signed_number(a[i] - b[i]), "number") + "</tr>";
     return "<h3>Proteins that set " + escape(chosen->a) + " and " + escape(chosen->b) + " furthest apart</h3>" +
-           table(header({"Protein", "Residues", "Depth", arm_label(result, chosen->a), arm_label(result, chosen->b), "Difference"}, "number"), body);
+           table(header({"Protein", "Residues", "Depth", arm_label(result, chosen->a), arm_label(result, chosen->b),
+                         "Difference"},
+                        "number"),
+                 body);
 }
 
 std::string notes_list(std::vector<std::string> const& notes) {
@@ -254,10 +279,12 @@ std::string task_details(Result const& result, Analysis const& analysis) {
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         auto const& task = result.tasks[t];
         html += "<details id=\"task-" + std::to_string(t) + "\"><summary>" + title_of(task.task) + "<small>" +
-                std::to_string(task.examples.size()) + " test examples (" + escape(task.task.test) + ")</small></summary>";
+                std::to_string(task.examples.size()) + " test examples (" + escape(task.task.test) +
+                ")</small></summary>";
         html += metrics_table(result, analysis.tasks[t]) + "<ul>";
         for (auto const& metric : analysis.tasks[t].metrics)
-            html += "<li><b>" + escape(metric.name) + "</b>: " + escape(metric.definition) + (metric.lower_is_better ? " (less is better)" : "") + "</li>";
+            html += "<li><b>" + escape(metric.name) + "</b>: " + escape(metric.definition) +
+                    (metric.lower_is_better ? " (less is better)" : "") + "</li>";
         html += "</ul><h3>Heads</h3>" + heads_table(result, task, analysis.tasks[t]) + evidence_table(result, task) +
                 protein_table(result, task, analysis.tasks[t]) + notes_list(task.notes) + "</details>";
     }
@@ -265,15 +292,17 @@ std::string task_details(Result const& result, Analysis const& analysis) {
 }
 
 std::string figure_html(Figure const& figure) {
-    std::string html = "<figure id=\"figure-" + figure.id + "\"><h3>" + escape(figure.title) + "</h3><figcaption>" + figure.caption +
-                       "</figcaption>";
+    std::string html = "<figure id=\"figure-" + figure.id + "\"><h3>" + escape(figure.title) + "</h3><figcaption>" +
+                       figure.caption + "</figcaption>";
     if (!figure.legend.empty()) html += "<div class=\"legend\">" + figure.legend + "</div>";
     html += std::string{"<div class=\"panels"} + (figure.wide ? " wide" : "") + "\">";
     for (std::size_t p = 0; p < figure.panels.size(); ++p) {
         std::string const id = figure.id + "-" + std::to_string(p);
         auto const& panel = figure.panels[p];
-        html += "<div class=\"panel-box\" style=\"width:" + compact_number(panel.drawing.width()) + "px\">" + (panel.heading.empty() ? "" : "<h4>" + escape(panel.heading) + "</h4>") + panel.drawing.markup(id) +
-                "<div class=\"tools\"><a download=\"" + id + ".svg\" href=\"" + data_uri("image/svg+xml", panel.drawing.file()) + "\">SVG</a></div></div>";
+        html += "<div class=\"panel-box\" style=\"width:" + compact_number(panel.drawing.width()) + "px\">" +
+                (panel.heading.empty() ? "" : "<h4>" + escape(panel.heading) + "</h4>") + panel.drawing.markup(id) +
+                "<div class=\"tools\"><a download=\"" + id + ".svg\" href=\"" +
+                data_uri("image/svg+xml", panel.drawing.file()) + "\">SVG</a></div></div>";
     }
     return html + "</div><div class=\"tools\"><a download=\"" + figure.id + ".tsv\" href=\"" +
            data_uri("text/tab-separated-values", figure.tsv) + "\">Data of this figure (TSV)</a></div></figure>";

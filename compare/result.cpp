@@ -25,8 +25,8 @@ constexpr std::string_view class_letters = "0123456789abcdefghijklmnopqrstuvwxyz
 
 std::string at(std::string const& array, std::size_t index) { return array + "[" + std::to_string(index) + "]"; }
 
-/// The double that prints as the float does, so that .3f is written as 0.3 and not as 0.30000001192092896. Reading it back
-/// and rounding to float gives the same float.
+/// The double that prints as the float does, so that .3f is written as 0.3 and not as 0.30000001192092896. Reading it
+/// back and rounding to float gives the same float.
 double shortest(float value) {
     char text[32];
     auto const end = std::to_chars(text, text + sizeof text - 1, value).ptr;
@@ -98,7 +98,8 @@ std::string encode_residues(std::string const& residues, std::string const& refe
     return text.size() < residues.size() ? text : residues;
 }
 
-std::string decode_residues(std::string const& text, std::string const& reference, JsonPlace const& place, std::size_t index) {
+std::string decode_residues(std::string const& text, std::string const& reference, JsonPlace const& place,
+                            std::size_t index) {
     if (text.empty() || text[0] != '~') return text;
     std::string residues = reference;
     char const* position = text.data() + 1;
@@ -175,7 +176,9 @@ json encode(std::vector<TestExample> const& examples, TaskKind kind) {
             truth.push_back(std::move(flat));
         }
     }
-    json object{{"ids", std::move(ids)}, {"residues", std::move(residues)}, {"truth", std::move(truth)},
+    json object{{"ids", std::move(ids)},
+                {"residues", std::move(residues)},
+                {"truth", std::move(truth)},
                 {"attributes", encode_attributes(examples)}};
     if (kind == TaskKind::residue_class || kind == TaskKind::residue_pair) object["masks"] = std::move(masks);
     return object;
@@ -183,7 +186,8 @@ json encode(std::vector<TestExample> const& examples, TaskKind kind) {
 
 void require_length(JsonPlace const& place, std::size_t found, std::size_t wanted, std::string const& partner) {
     if (found != wanted)
-        throw data_error{place.path() + ": " + std::to_string(found) + " entries for " + std::to_string(wanted) + " " + partner};
+        throw data_error{place.path() + ": " + std::to_string(found) + " entries for " + std::to_string(wanted) + " " +
+                         partner};
 }
 
 void decode_truth(JsonPlace const& place, TaskKind kind, std::vector<TestExample>& examples) {
@@ -215,7 +219,8 @@ std::vector<TestExample> decode_examples(JsonPlace const& place, TaskKind kind) 
     std::vector<TestExample> examples(ids.size());
     for (std::size_t i = 0; i < ids.size(); ++i) {
         examples[i].id = ids[i];
-        examples[i].residues = decode_residues(residues[i], i ? examples[0].residues : std::string{}, residues_place, i);
+        examples[i].residues =
+            decode_residues(residues[i], i ? examples[0].residues : std::string{}, residues_place, i);
     }
     decode_truth(place.key("truth"), kind, examples);
     if (kind == TaskKind::residue_class || kind == TaskKind::residue_pair) {
@@ -234,10 +239,14 @@ std::vector<TestExample> decode_examples(JsonPlace const& place, TaskKind kind) 
 
 json encode(Prediction const& prediction, TaskKind kind) {
     switch (kind) {
-    case TaskKind::residue_class: return encode_classes(prediction.residue_classes);
-    case TaskKind::protein_class: return prediction.top_classes;
-    case TaskKind::protein_value: return encode(prediction.value);
-    case TaskKind::residue_pair: break;
+    case TaskKind::residue_class:
+        return encode_classes(prediction.residue_classes);
+    case TaskKind::protein_class:
+        return prediction.top_classes;
+    case TaskKind::protein_value:
+        return encode(prediction.value);
+    case TaskKind::residue_pair:
+        break;
     }
     json flat = json::array();
     for (auto const& pair : prediction.pairs) {
@@ -258,7 +267,9 @@ json const& flat_number(JsonPlace const& place, std::size_t index, Check check, 
 
 std::vector<PairPrediction> decode_pairs(JsonPlace const& place) {
     if (!place.value().is_array() || place.value().size() % 3) place.complain("a flat array of i, j, probability");
-    auto const position = [](json const& v) { return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() < INT_MAX; };
+    auto const position = [](json const& v) {
+        return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() < INT_MAX;
+    };
     auto const number = [](json const& v) { return v.is_number(); };
     std::vector<PairPrediction> pairs(place.value().size() / 3);
     for (std::size_t k = 0; k < pairs.size(); ++k) {
@@ -321,9 +332,9 @@ json encode(TaskResult const& task) {
     for (auto const& run : task.runs) runs.push_back(encode(run, task.task.kind));
     for (auto const& [arm, row] : task.evidence)
         evidence[arm] = {{"depth", encode(row.depth)}, {"provenance", row.provenance}};
-    return {{"task", encode(task.task)},   {"train_available", task.train_available},
-            {"runs", std::move(runs)},     {"examples", encode(task.examples, task.task.kind)},
-            {"notes", task.notes},         {"evidence", std::move(evidence)}};
+    return {{"task", encode(task.task)}, {"train_available", task.train_available},
+            {"runs", std::move(runs)},   {"examples", encode(task.examples, task.task.kind)},
+            {"notes", task.notes},       {"evidence", std::move(evidence)}};
 }
 
 TaskResult decode_task_result(JsonPlace const& place) {
@@ -346,7 +357,8 @@ json encode(ContactMap const& map) {
     std::vector<float> upper;
     auto const length = static_cast<std::size_t>(map.length);
     for (std::size_t i = 0; i < length; ++i)
-        for (std::size_t j = i + 1; j < length; ++j) upper.push_back(stored_probability(map.probability[i * length + j]));
+        for (std::size_t j = i + 1; j < length; ++j)
+            upper.push_back(stored_probability(map.probability[i * length + j]));
     return {{"id", map.id}, {"arm", map.arm}, {"length", map.length}, {"upper", encode(upper)}};
 }
 
@@ -369,9 +381,12 @@ ContactMap decode_contact_map(JsonPlace const& place) {
 json encode(EmbeddingSample const& sample) {
     std::vector<float> flat;
     for (auto const& point : sample.points) flat.insert(flat.end(), point.begin(), point.end());
-    return {{"source", sample.source},       {"ids", sample.ids},
-            {"values", encode(sample.values)}, {"mutations", sample.mutations},
-            {"points", encode(flat)},        {"perplexity", encode(sample.perplexity)},
+    return {{"source", sample.source},
+            {"ids", sample.ids},
+            {"values", encode(sample.values)},
+            {"mutations", sample.mutations},
+            {"points", encode(flat)},
+            {"perplexity", encode(sample.perplexity)},
             {"kl_divergence", encode(sample.kl_divergence)}};
 }
 
@@ -432,7 +447,8 @@ Manifest decode_manifest(JsonPlace const& place) {
 [[noreturn]] void reject(std::string const& where, std::string const& what) { throw data_error{where + ": " + what}; }
 
 void same_length(std::string const& where, std::size_t found, std::size_t wanted, std::string const& partner) {
-    if (found != wanted) reject(where, std::to_string(found) + " entries for " + std::to_string(wanted) + " " + partner);
+    if (found != wanted)
+        reject(where, std::to_string(found) + " entries for " + std::to_string(wanted) + " " + partner);
 }
 
 void check_example(TestExample const& example, Task const& task, std::string const& where) {
@@ -446,7 +462,8 @@ void check_example(TestExample const& example, Task const& task, std::string con
                 reject(where + ".truth", "class " + std::to_string(label) + " of " + std::to_string(task.class_count));
     }
     if (task.kind == TaskKind::protein_class && (example.class_label < 0 || example.class_label >= task.class_count))
-        reject(where + ".truth", "class " + std::to_string(example.class_label) + " of " + std::to_string(task.class_count));
+        reject(where + ".truth",
+               "class " + std::to_string(example.class_label) + " of " + std::to_string(task.class_count));
     if (task.kind == TaskKind::protein_value && !std::isfinite(example.value))
         reject(where + ".truth", "not a finite number (record '" + example.id + "')");
     for (auto const& [i, j] : example.contacts)
@@ -459,8 +476,8 @@ void check_pairs(std::vector<PairPrediction> const& pairs, std::size_t length, s
     std::vector<std::array<int, 2>> order;
     for (auto const& [i, j, probability] : pairs) {
         if (i < 0 || i >= j || static_cast<std::size_t>(j) >= length)
-            reject(where, "pair " + std::to_string(i) + ", " + std::to_string(j) + " outside " + std::to_string(length) +
-                              " residues");
+            reject(where, "pair " + std::to_string(i) + ", " + std::to_string(j) + " outside " +
+                              std::to_string(length) + " residues");
         if (!(probability >= 0 && probability <= 1)) reject(where, "probability " + std::to_string(probability));
         order.push_back({i, j});
     }
@@ -469,7 +486,8 @@ void check_pairs(std::vector<PairPrediction> const& pairs, std::size_t length, s
         reject(where, "pair " + std::to_string((*twice)[0]) + ", " + std::to_string((*twice)[1]) + " occurs twice");
 }
 
-void check_prediction(Prediction const& prediction, TestExample const& example, Task const& task, std::string const& where) {
+void check_prediction(Prediction const& prediction, TestExample const& example, Task const& task,
+                      std::string const& where) {
     if (task.kind == TaskKind::residue_class) {
         same_length(where, prediction.residue_classes.size(), example.residues.size(),
                     "residues (record '" + example.id + "')");
@@ -530,7 +548,8 @@ float stored_probability(float probability) {
 void check_result(Result const& result) {
     std::set<std::string> arms;
     for (std::size_t i = 0; i < result.arms.size(); ++i) {
-        if (!arms.insert(result.arms[i].name).second) reject(at("arms", i), "'" + result.arms[i].name + "' occurs twice");
+        if (!arms.insert(result.arms[i].name).second)
+            reject(at("arms", i), "'" + result.arms[i].name + "' occurs twice");
         same_length(at("arms", i) + ".descriptions", result.arms[i].descriptions.size(), result.arms[i].sources.size(),
                     "sources");
     }
@@ -552,8 +571,9 @@ void check_result(Result const& result) {
 
 json to_json(Result const& result) {
     check_result(result);
-    json object{{"format", format_name},         {"format_version", Result::format_version}, {"preset", result.preset},
-                {"manifest", to_json(result.manifest)}, {"seeds", result.seeds},             {"notes", result.notes}};
+    json object{{"format", format_name},   {"format_version", Result::format_version},
+                {"preset", result.preset}, {"manifest", to_json(result.manifest)},
+                {"seeds", result.seeds},   {"notes", result.notes}};
     for (auto const* name : {"arms", "tasks", "contact_maps", "embeddings", "positions"}) object[name] = json::array();
     for (auto const& arm : result.arms)
         object["arms"].push_back(
@@ -576,8 +596,8 @@ Result result_from_json(json const& object) {
     result.manifest = decode_manifest(top.key("manifest"));
     result.preset = top.key("preset").text();
     for (auto const& place : top.key("arms").items())
-        result.arms.push_back({place.key("name").text(), place.key("sources").texts(), place.key("descriptions").texts(),
-                               place.key("run").text()});
+        result.arms.push_back({place.key("name").text(), place.key("sources").texts(),
+                               place.key("descriptions").texts(), place.key("run").text()});
     for (auto const& place : top.key("seeds").items()) result.seeds.push_back(place.natural());
     for (auto const& place : top.key("tasks").items()) result.tasks.push_back(decode_task_result(place));
     for (auto const& place : top.key("contact_maps").items()) result.contact_maps.push_back(decode_contact_map(place));

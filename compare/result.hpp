@@ -12,20 +12,20 @@
 #include <string>
 #include <vector>
 
-// The one result structure: every prediction of every arm, task and seed. Metrics, tests, figures and all reporters read this
-// and nothing else; tape-report rebuilds everything from its JSON.
+// The one result structure: every prediction of every arm, task and seed. Metrics, tests, figures and all reporters
+// read this and nothing else; tape-report rebuilds everything from its JSON.
 namespace tape {
 
 /// A test protein and its truth, shared by all arms and seeds of a task.
 struct TestExample {
     std::string id;
     std::string residues;
-    std::vector<std::int16_t> residue_labels;        ///< residue_class
-    std::vector<std::uint8_t> mask;                  ///< residue_class, residue_pair: 1 = resolved; empty = all
-    std::vector<std::array<int, 2>> contacts;        ///< residue_pair: true contacts i < j, j - i >= 6
-    int class_label = -1;                            ///< protein_class
-    double value = 0;                                ///< protein_value
-    std::map<std::string, std::string> attributes;   ///< num_mutations, parent, ...
+    std::vector<std::int16_t> residue_labels;      ///< residue_class
+    std::vector<std::uint8_t> mask;                ///< residue_class, residue_pair: 1 = resolved; empty = all
+    std::vector<std::array<int, 2>> contacts;      ///< residue_pair: true contacts i < j, j - i >= 6
+    int class_label = -1;                          ///< protein_class
+    double value = 0;                              ///< protein_value
+    std::map<std::string, std::string> attributes; ///< num_mutations, parent, ...
 };
 
 /// A scored residue pair, i < j.
@@ -70,10 +70,10 @@ struct TaskResult {
 
 /// An arm as run.
 struct Arm {
-    std::string name;                     ///< "msa+transformer"
-    std::vector<std::string> sources;     ///< {"msa", "transformer"}
+    std::string name;                      ///< "msa+transformer"
+    std::vector<std::string> sources;      ///< {"msa", "transformer"}
     std::vector<std::string> descriptions; ///< one line a source
-    std::string run;                      ///< label of the run it came from, in merged results; else empty
+    std::string run;                       ///< label of the run it came from, in merged results; else empty
 };
 
 /// Full contact maps of a few showcase proteins, for the figure.
@@ -85,21 +85,21 @@ struct ContactMap {
 
 /// Points for the t-SNE figure: features of a sample of GFP variants.
 struct EmbeddingSample {
-    std::string source;                         ///< feature source name
+    std::string source; ///< feature source name
     std::vector<std::string> ids;
-    std::vector<double> values;                 ///< log-fluorescence
+    std::vector<double> values; ///< log-fluorescence
     std::vector<int> mutations;
-    std::vector<std::array<float, 2>> points;   ///< t-SNE coordinates
+    std::vector<std::array<float, 2>> points; ///< t-SNE coordinates
     double perplexity = 30, kl_divergence = 0;
 };
 
 /// Per-position numbers of the fluorescence protein, for the entropy figure.
 struct PositionStatistics {
-    std::string alignment;             ///< where the alignment came from
-    std::string wild_type;             ///< residues
-    std::vector<double> entropy;       ///< column entropy, nats
-    std::vector<double> mean_value;    ///< mean log-fluorescence of the variants mutated here; NaN where none
-    std::vector<double> mean_single;   ///< over single mutants only
+    std::string alignment;           ///< where the alignment came from
+    std::string wild_type;           ///< residues
+    std::vector<double> entropy;     ///< column entropy, nats
+    std::vector<double> mean_value;  ///< mean log-fluorescence of the variants mutated here; NaN where none
+    std::vector<double> mean_single; ///< over single mutants only
     double spearman_all = 0, spearman_single = 0;
     std::vector<std::string> row_ids, rows; ///< alignment rows shown in the coloured figure, query first, '-' gaps
 };
@@ -117,11 +117,12 @@ struct Result {
     std::vector<std::string> notes;
 };
 
-/// Probability as the JSON holds it: four significant digits. Metrics rank pairs by this value, so that they are the same
-/// before and after a round trip.
+/// Probability as the JSON holds it: four significant digits. Metrics rank pairs by this value, so that they are the
+/// same before and after a round trip.
 float stored_probability(float probability);
 
-/// @throws data_error naming the key for parallel arrays of unequal length, an arm that is not listed, labels or classes out
+/// @throws data_error naming the key for parallel arrays of unequal length, an arm that is not listed, labels or
+/// classes out
 ///         of range, pairs outside their protein, or a probability outside [0, 1].
 void check_result(Result const& result);
 

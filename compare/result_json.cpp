@@ -21,7 +21,8 @@ std::vector<JsonPlace> JsonPlace::items() const {
     if (!value_.is_array()) complain("an array");
     std::vector<JsonPlace> places;
     places.reserve(value_.size());
-    for (std::size_t i = 0; i < value_.size(); ++i) places.emplace_back(value_[i], path_ + "[" + std::to_string(i) + "]");
+    for (std::size_t i = 0; i < value_.size(); ++i)
+        places.emplace_back(value_[i], path_ + "[" + std::to_string(i) + "]");
     return places;
 }
 
@@ -57,7 +58,8 @@ std::uint64_t JsonPlace::natural() const {
     return value_.get<std::uint64_t>();
 }
 
-// The array readers below walk the values themselves and build a path only to complain: these arrays hold most of a file.
+// The array readers below walk the values themselves and build a path only to complain: these arrays hold most of a
+// file.
 std::vector<std::string> JsonPlace::texts() const {
     if (!value_.is_array()) complain("an array of texts");
     std::vector<std::string> result;
@@ -88,10 +90,11 @@ std::vector<int> JsonPlace::integers(int minimum, int maximum) const {
     result.reserve(value_.size());
     for (std::size_t i = 0; i < value_.size(); ++i) {
         auto const& item = value_[i];
-        bool const fits = item.is_number_integer() && item.get<std::int64_t>() >= minimum && item.get<std::int64_t>() <= maximum;
+        bool const fits =
+            item.is_number_integer() && item.get<std::int64_t>() >= minimum && item.get<std::int64_t>() <= maximum;
         if (!fits)
-            JsonPlace{item, path_ + "[" + std::to_string(i) + "]"}.complain("an integer from " + std::to_string(minimum) +
-                                                                           " to " + std::to_string(maximum));
+            JsonPlace{item, path_ + "[" + std::to_string(i) + "]"}.complain(
+                "an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum));
         result.push_back(item.get<int>());
     }
     return result;

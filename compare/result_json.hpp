@@ -17,7 +17,7 @@ class JsonPlace {
 
     [[nodiscard]] JsonPlace key(std::string const& name) const; ///< @throws data_error if missing
     [[nodiscard]] bool has(std::string const& name) const { return value_.is_object() && value_.contains(name); }
-    [[nodiscard]] std::vector<JsonPlace> items() const;         ///< of an array
+    [[nodiscard]] std::vector<JsonPlace> items() const;                           ///< of an array
     [[nodiscard]] std::vector<std::pair<std::string, JsonPlace>> members() const; ///< of an object
 
     [[nodiscard]] std::string text() const;

@@ -23,7 +23,8 @@ struct SortedOrder {
 
     explicit SortedOrder(std::span<double const> values) : order(values.size()), ends_group(values.size()) {
         std::iota(order.begin(), order.end(), 0U);
-        std::sort(order.begin(), order.end(), [&](auto a, auto b) { return values[a] < values[b] || (values[a] == values[b] && a < b); });
+        std::sort(order.begin(), order.end(),
+                  [&](auto a, auto b) { return values[a] < values[b] || (values[a] == values[b] && a < b); });
         for (std::size_t k = 0; k < order.size(); ++k)
             ends_group[k] = k + 1 == order.size() || values[order[k + 1]] != values[order[k]];
     }
@@ -54,7 +55,8 @@ void rank_resample(SortedOrder const& sorted, std::span<std::uint16_t const> wei
 }
 
 /// Spearman's rho of a resample from the sorted predictions and the truth's ranks, in one pass.
-double resampled_spearman(SortedOrder const& prediction, ResampledRanks const& truth, std::span<std::uint16_t const> weights) {
+double resampled_spearman(SortedOrder const& prediction, ResampledRanks const& truth,
+                          std::span<std::uint16_t const> weights) {
     double const centre = 0.5 * (static_cast<double>(weights.size()) + 1);
     double before = 0, drawn = 0, truth_sum = 0, covariance = 0, variance = 0;
     for (std::size_t k = 0; k < prediction.order.size(); ++k) {
@@ -85,7 +87,8 @@ double resampled_pearson(ExampleScores const& scores, std::span<std::uint16_t co
 
 double resampled_ratio(ExampleScores const& scores, std::span<std::uint16_t const> weights) {
     double part = 0, whole = 0;
-    for (std::size_t i = 0; i < weights.size(); ++i) part += weights[i] * scores.first[i], whole += weights[i] * scores.second[i];
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        part += weights[i] * scores.first[i], whole += weights[i] * scores.second[i];
     return whole > 0 ? part / whole : undefined;
 }
 
@@ -115,7 +118,8 @@ std::size_t example_count(std::span<ScoreTable const> tables) {
     for (auto const& table : tables)
         for (auto const& arm : table)
             for (auto const& run : arm) {
-                if (count && *count != run.first.size()) throw error{"runs of one task differ in their number of examples"};
+                if (count && *count != run.first.size())
+                    throw error{"runs of one task differ in their number of examples"};
                 count = run.first.size();
             }
     return count.value_or(0);
@@ -151,7 +155,8 @@ double resampled_arm(PreparedTable const& table, std::size_t arm, ResampledRanks
 
 } // namespace
 
-std::vector<std::vector<std::vector<double>>> bootstrap(std::span<ScoreTable const> tables, ResamplingOptions const& options) {
+std::vector<std::vector<std::vector<double>>> bootstrap(std::span<ScoreTable const> tables,
+                                                        ResamplingOptions const& options) {
     std::size_t const n = example_count(tables);
     auto const resamples = static_cast<std::size_t>(options.resamples);
     std::vector<PreparedTable> prepared;
@@ -233,7 +238,8 @@ double sign_flip_test(std::span<double const> contributions, ResamplingOptions c
     // Sums of the same numbers in another order differ in their last bits: they count as equal.
     double const threshold = std::abs(observed) - 1e-12 * scale;
     SignedSums const sums{contributions};
-    if (contributions.size() < 40 && (std::uint64_t{1} << contributions.size()) <= static_cast<std::uint64_t>(options.permutations)) {
+    if (contributions.size() < 40 &&
+        (std::uint64_t{1} << contributions.size()) <= static_cast<std::uint64_t>(options.permutations)) {
         std::uint64_t const all = std::uint64_t{1} << contributions.size();
         std::uint64_t hits = 0;
         for (std::uint64_t pattern = 0; pattern < all; ++pattern) hits += std::abs(sums.of(pattern)) >= threshold;

@@ -28,7 +28,8 @@ std::string joined(std::vector<std::string> const& parts) {
 std::string short_title(Result const& result, std::size_t task) {
     auto const stem = [](std::string const& title) { return title.substr(0, title.find(" (")); };
     std::string const own = stem(result.tasks[task].task.title);
-    auto const alike = std::count_if(result.tasks.begin(), result.tasks.end(), [&](TaskResult const& t) { return stem(t.task.title) == own; });
+    auto const alike = std::count_if(result.tasks.begin(), result.tasks.end(),
+                                     [&](TaskResult const& t) { return stem(t.task.title) == own; });
     return alike > 1 ? result.tasks[task].task.title : own;
 }
 
@@ -45,7 +46,8 @@ struct Contest {
 std::string outcome_text(std::string const& title, Difference const& d, bool towards_b) {
     Interval const& i = d.interval;
     Interval const shown = towards_b ? Interval{-i.value, -i.high, -i.low} : i;
-    return title + " " + signed_number(shown.value) + " [" + signed_number(shown.low) + ", " + signed_number(shown.high) + "]";
+    return title + " " + signed_number(shown.value) + " [" + signed_number(shown.low) + ", " +
+           signed_number(shown.high) + "]";
 }
 
 /// Contests of one question; a union's opponent differs from task to task, so that its contests share a name for b.
@@ -55,10 +57,15 @@ std::vector<Contest> contests_of(Result const& result, Analysis const& analysis,
         for (auto const& d : analysis.tasks[t].differences) {
             if (d.question != question || std::isnan(d.interval.value)) continue;
             std::string const opponent = question == Question::joined ? "" : d.b;
-            auto found = std::find_if(contests.begin(), contests.end(), [&](Contest const& c) { return c.a == d.a && c.b == opponent; });
+            auto found = std::find_if(contests.begin(), contests.end(),
+                                      [&](Contest const& c) { return c.a == d.a && c.b == opponent; });
             if (found == contests.end()) found = contests.insert(contests.end(), {d.a, opponent, question, {}, {}, {}});
-            bool const better = d.significant() && d.interval.value > 0, worse = d.significant() && d.interval.value < 0;
-            (better ? found->won : worse ? found->lost : found->open).push_back(outcome_text(short_title(result, t), d, worse));
+            bool const better = d.significant() && d.interval.value > 0,
+                       worse = d.significant() && d.interval.value < 0;
+            (better  ? found->won
+             : worse ? found->lost
+                     : found->open)
+                .push_back(outcome_text(short_title(result, t), d, worse));
         }
     return contests;
 }
@@ -81,22 +88,27 @@ std::string sources_headline(Contest const& contest) {
     std::string const alignment = "the alignment (" + contest.a + ")", model = "the language model (" + contest.b + ")";
     if (contest.won.empty() && contest.lost.empty())
         return "On " + tasks_text(contest.tasks()) + " " + alignment + " and " + model + " cannot be told apart.";
-    if (contest.won.size() == contest.tasks()) return "Alignment: " + alignment + " beats " + model + " on every task, " +
-                                                      std::to_string(contest.tasks()) + " of " + std::to_string(contest.tasks()) + ".";
-    if (contest.lost.size() == contest.tasks()) return "Language model: " + model + " beats " + alignment + " on every task, " +
-                                                       std::to_string(contest.tasks()) + " of " + std::to_string(contest.tasks()) + ".";
-    std::string text = "Of " + tasks_text(contest.tasks()) + ", " + alignment + " wins " + std::to_string(contest.won.size()) + ", " +
-                       model + " wins " + std::to_string(contest.lost.size());
+    if (contest.won.size() == contest.tasks())
+        return "Alignment: " + alignment + " beats " + model + " on every task, " + std::to_string(contest.tasks()) +
+               " of " + std::to_string(contest.tasks()) + ".";
+    if (contest.lost.size() == contest.tasks())
+        return "Language model: " + model + " beats " + alignment + " on every task, " +
+               std::to_string(contest.tasks()) + " of " + std::to_string(contest.tasks()) + ".";
+    std::string text = "Of " + tasks_text(contest.tasks()) + ", " + alignment + " wins " +
+                       std::to_string(contest.won.size()) + ", " + model + " wins " +
+                       std::to_string(contest.lost.size());
     return text + (contest.open.empty() ? "." : "; " + std::to_string(contest.open.size()) + " cannot be told apart.");
 }
 
 void add_detail(Verdict& verdict, Contest const& contest, std::string const& a, std::string const& b) {
     if (!contest.won.empty()) verdict.sentences.push_back(a + " ahead \xE2\x80\x94 " + list_text(contest.won) + ".");
     if (!contest.lost.empty()) verdict.sentences.push_back(b + " ahead \xE2\x80\x94 " + list_text(contest.lost) + ".");
-    if (!contest.open.empty()) verdict.sentences.push_back("Open, " + a + " minus " + b + " \xE2\x80\x94 " + list_text(contest.open) + ".");
+    if (!contest.open.empty())
+        verdict.sentences.push_back("Open, " + a + " minus " + b + " \xE2\x80\x94 " + list_text(contest.open) + ".");
 }
 
-void add_scores(Verdict& verdict, std::vector<Contest> const& contests, std::function<std::string(Contest const&)> const& subject) {
+void add_scores(Verdict& verdict, std::vector<Contest> const& contests,
+                std::function<std::string(Contest const&)> const& subject) {
     for (auto const& contest : contests) {
         std::string text = subject(contest) + ": " + score_text(contest) + " of " + tasks_text(contest.tasks());
         if (!contest.won.empty()) text += " (" + list_text(contest.won) + ")";
@@ -127,21 +139,27 @@ std::string train_sizes(Result const& result) {
 
 void add_cautions(Verdict& verdict, Result const& result, Analysis const& analysis) {
     if (result.preset == "quick")
-        verdict.cautions.push_back("Quick preset: the heads saw few training proteins (" + train_sizes(result) +
-                                   "). This shows that the comparison runs; it is not a measurement of the published finding.");
-    else if (std::string const sizes = train_sizes(result); !sizes.empty() && std::any_of(result.tasks.begin(), result.tasks.end(), [](auto const& t) { return t.train_available != 0; }))
+        verdict.cautions.push_back(
+            "Quick preset: the heads saw few training proteins (" + train_sizes(result) +
+            "). This shows that the comparison runs; it is not a measurement of the published finding.");
+    else if (std::string const sizes = train_sizes(result);
+             !sizes.empty() && std::any_of(result.tasks.begin(), result.tasks.end(),
+                                           [](auto const& t) { return t.train_available != 0; }))
         verdict.cautions.push_back("Part of the training data was used: " + sizes + ".");
     if (result.seeds.size() < 2 && fewest_seeds(analysis) < 2)
-        verdict.cautions.push_back("One seed only: the intervals hold the chance in the test examples, not that of training.");
+        verdict.cautions.push_back(
+            "One seed only: the intervals hold the chance in the test examples, not that of training.");
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         auto const& title = result.tasks[t].task.title;
         for (auto const& arm : analysis.tasks[t].arms)
             if (arm.constant)
-                verdict.cautions.push_back(title + ": a run of " + arm.arm + " gives every example the same answer; its head has not learnt.");
+                verdict.cautions.push_back(title + ": a run of " + arm.arm +
+                                           " gives every example the same answer; its head has not learnt.");
         if (analysis.tasks[t].in_training > 0)
-            verdict.cautions.push_back(title + ": " + std::to_string(analysis.tasks[t].in_training) + " of " +
-                                       std::to_string(result.tasks[t].examples.size()) +
-                                       " test sequences also stand in the training part; the details repeat the results without them.");
+            verdict.cautions.push_back(
+                title + ": " + std::to_string(analysis.tasks[t].in_training) + " of " +
+                std::to_string(result.tasks[t].examples.size()) +
+                " test sequences also stand in the training part; the details repeat the results without them.");
     }
 }
 
@@ -179,9 +197,11 @@ Verdict make_verdict(Result const& result, Analysis const& analysis) {
                [](Contest const& c) { return "Joined (" + c.a + ") against the better of its parts"; });
     add_scores(verdict, contests_of(result, analysis, Question::pretraining),
                [](Contest const& c) { return "Pretraining (" + c.a + " against " + c.b + ")"; });
-    add_scores(verdict, contests_of(result, analysis, Question::runs), [](Contest const& c) { return c.a + " against " + c.b; });
+    add_scores(verdict, contests_of(result, analysis, Question::runs),
+               [](Contest const& c) { return c.a + " against " + c.b; });
     if (sources.empty())
-        add_scores(verdict, contests_of(result, analysis, Question::baseline), [](Contest const& c) { return c.a + " against " + c.b; });
+        add_scores(verdict, contests_of(result, analysis, Question::baseline),
+                   [](Contest const& c) { return c.a + " against " + c.b; });
     add_cautions(verdict, result, analysis);
     return verdict;
 }
@@ -189,7 +209,8 @@ Verdict make_verdict(Result const& result, Analysis const& analysis) {
 namespace {
 
 std::size_t display_width(std::string const& text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & '\xC0') != '\x80'; }));
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & '\xC0') != '\x80'; }));
 }
 
 std::string aligned_table(std::vector<std::vector<std::string>> const& rows) {
@@ -199,7 +220,8 @@ std::string aligned_table(std::vector<std::vector<std::string>> const& rows) {
     std::string text;
     for (auto const& row : rows) {
         std::string line;
-        for (std::size_t c = 0; c < row.size(); ++c) line += row[c] + std::string(widths[c] - display_width(row[c]) + 2, ' ');
+        for (std::size_t c = 0; c < row.size(); ++c)
+            line += row[c] + std::string(widths[c] - display_width(row[c]) + 2, ' ');
         line.erase(line.find_last_not_of(' ') + 1);
         text += line + '\n';
     }
@@ -211,7 +233,8 @@ std::string wrapped(std::string const& text, std::size_t measure) {
     for (std::size_t begin = 0; begin < text.size();) {
         std::size_t const end = std::min(text.find(' ', begin), text.size());
         std::string const word = text.substr(begin, end - begin);
-        if (!line.empty() && display_width(line) + 1 + display_width(word) > measure) result += line + '\n', line.clear();
+        if (!line.empty() && display_width(line) + 1 + display_width(word) > measure)
+            result += line + '\n', line.clear();
         line += (line.empty() ? "" : " ") + word;
         begin = end + 1;
     }
@@ -230,7 +253,8 @@ std::string summary_text(Result const& result, Analysis const& analysis) {
         for (auto const& arm : result.arms) {
             auto const* estimate = find_arm(task, arm.name);
             row.push_back(estimate == nullptr ? "-"
-                                              : fixed_number(estimate->metrics.front().interval.value) + (arm.name == best ? "* " : " ") +
+                                              : fixed_number(estimate->metrics.front().interval.value) +
+                                                    (arm.name == best ? "* " : " ") +
                                                     interval_text(estimate->metrics.front().interval));
         }
     }
@@ -246,17 +270,21 @@ std::string summary_tsv(Result const& result, Analysis const& analysis) {
     for (std::size_t t = 0; t < result.tasks.size(); ++t) {
         auto const& task = result.tasks[t];
         for (auto const& arm : analysis.tasks[t].arms) {
-            auto const run = std::find_if(task.runs.begin(), task.runs.end(), [&](Run const& r) { return r.arm == arm.arm; });
+            auto const run =
+                std::find_if(task.runs.begin(), task.runs.end(), [&](Run const& r) { return r.arm == arm.arm; });
             for (auto const& metric : arm.metrics) {
                 std::string published;
-                auto const& entry = *std::find_if(result.arms.begin(), result.arms.end(), [&](Arm const& a) { return a.name == arm.arm; });
+                auto const& entry = *std::find_if(result.arms.begin(), result.arms.end(),
+                                                  [&](Arm const& a) { return a.name == arm.arm; });
                 for (auto const& row : published_rows())
-                    if (&metric == &arm.metrics.front() && entry.sources == std::vector<std::string>{row.arm} && row.of(task.task.name))
+                    if (&metric == &arm.metrics.front() && entry.sources == std::vector<std::string>{row.arm} &&
+                        row.of(task.task.name))
                         published = fixed_number(*row.of(task.task.name), 2);
-                text += task.task.name + '\t' + metric.metric + '\t' + arm.arm + '\t' + fixed_number(metric.interval.value, 6) + '\t' +
-                        fixed_number(metric.interval.low, 6) + '\t' + fixed_number(metric.interval.high, 6) + '\t' +
-                        std::to_string(arm.seeds.size()) + '\t' + std::to_string(task.examples.size()) + '\t' +
-                        std::to_string(run->train_size) + '\t' + run->head + '\t' + published + '\n';
+                text += task.task.name + '\t' + metric.metric + '\t' + arm.arm + '\t' +
+                        fixed_number(metric.interval.value, 6) + '\t' + fixed_number(metric.interval.low, 6) + '\t' +
+                        fixed_number(metric.interval.high, 6) + '\t' + std::to_string(arm.seeds.size()) + '\t' +
+                        std::to_string(task.examples.size()) + '\t' + std::to_string(run->train_size) + '\t' +
+                        run->head + '\t' + published + '\n';
             }
         }
     }

@@ -14,8 +14,8 @@ struct Verdict {
     std::vector<std::string> cautions;  ///< why a number may not mean what it seems to: preset, seeds, subsets, leaks
 };
 
-/// An arm is said to be better only where the Holm-corrected p is below 5% and the interval excludes zero; everything else is
-/// "cannot be told apart".
+/// An arm is said to be better only where the Holm-corrected p is below 5% and the interval excludes zero; everything
+/// else is "cannot be told apart".
 Verdict make_verdict(Result const& result, Analysis const& analysis);
 
 /// Table for the terminal: one line a task, one column an arm, "value [low, high]", the best marked with '*'; then the

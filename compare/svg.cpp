@@ -10,11 +10,21 @@ std::string escape(std::string_view text) {
     result.reserve(text.size());
     for (char const c : text) {
         switch (c) {
-        case '&': result += "&amp;"; break;
-        case '<': result += "&lt;"; break;
-        case '>': result += "&gt;"; break;
-        case '"': result += "&quot;"; break;
-        case '\'': result += "&#39;"; break;
+        case '&':
+            result += "&amp;";
+            break;
+        case '<':
+            result += "&lt;";
+            break;
+        case '>':
+            result += "&gt;";
+            break;
+        case '"':
+            result += "&quot;";
+            break;
+        case '\'':
+            result += "&#39;";
+            break;
         default:
             if (static_cast<unsigned char>(c) >= 0x20 || c == '\t' || c == '\n') result += c;
         }
@@ -82,7 +92,9 @@ Svg::Svg(double width, double height, std::string title, std::string description
 
 namespace {
 
-std::string attribute(char const* name, double value) { return std::string{" "} + name + "=\"" + compact_number(value) + "\""; }
+std::string attribute(char const* name, double value) {
+    return std::string{" "} + name + "=\"" + compact_number(value) + "\"";
+}
 
 std::string class_attribute(std::string_view classes) {
     return classes.empty() ? std::string{} : " class=\"" + std::string{classes} + "\"";
@@ -106,8 +118,8 @@ void Svg::circle(double x, double y, double radius, std::string_view classes, st
 
 void Svg::diamond(double x, double y, double radius, std::string_view classes, std::string_view tip) {
     std::string const r = compact_number(radius), back = compact_number(-radius);
-    body_ += "<path d=\"M" + compact_number(x) + " " + compact_number(y - radius) + "l" + r + " " + r + "l" + back + " " + r +
-             "l" + back + " " + back + "z\"" + class_attribute(classes) + close_shape("path", tip);
+    body_ += "<path d=\"M" + compact_number(x) + " " + compact_number(y - radius) + "l" + r + " " + r + "l" + back +
+             " " + r + "l" + back + " " + back + "z\"" + class_attribute(classes) + close_shape("path", tip);
 }
 
 void Svg::rect(double x, double y, double width, double height, std::string_view classes) {
@@ -128,7 +140,8 @@ void Svg::text(double x, double y, std::string_view content, std::string_view cl
 void Svg::letters(std::vector<double> const& x, double y, std::string_view content, std::string_view classes) {
     std::string positions;
     for (double const value : x) positions += (positions.empty() ? "" : " ") + compact_number(value);
-    body_ += "<text x=\"" + positions + "\"" + attribute("y", y) + class_attribute(classes) + ">" + escape(content) + "</text>";
+    body_ += "<text x=\"" + positions + "\"" + attribute("y", y) + class_attribute(classes) + ">" + escape(content) +
+             "</text>";
 }
 
 void Svg::open_group(std::string_view transform) { body_ += "<g transform=\"" + std::string{transform} + "\">"; }
@@ -136,15 +149,17 @@ void Svg::close_group() { body_ += "</g>"; }
 
 std::string Svg::markup(std::string_view id) const {
     std::string const name{id};
-    return "<svg viewBox=\"0 0 " + compact_number(width_) + " " + compact_number(height_) + "\"" + attribute("width", width_) +
-           attribute("height", height_) + " role=\"img\" aria-labelledby=\"" + name + "-t " + name + "-d\"><title id=\"" + name +
-           "-t\">" + escape(title_) + "</title><desc id=\"" + name + "-d\">" + escape(description_) + "</desc>" + body_ + "</svg>";
+    return "<svg viewBox=\"0 0 " + compact_number(width_) + " " + compact_number(height_) + "\"" +
+           attribute("width", width_) + attribute("height", height_) + " role=\"img\" aria-labelledby=\"" + name +
+           "-t " + name + "-d\"><title id=\"" + name + "-t\">" + escape(title_) + "</title><desc id=\"" + name +
+           "-d\">" + escape(description_) + "</desc>" + body_ + "</svg>";
 }
 
 std::string Svg::file() const {
-    return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + compact_number(width_) + " " + compact_number(height_) +
-           "\"" + attribute("width", width_) + attribute("height", height_) + "><title>" + escape(title_) + "</title><style>" +
-           figure_style() + "svg{background:var(--paper)}</style>" + body_ + "</svg>";
+    return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + compact_number(width_) + " " +
+           compact_number(height_) + "\"" + attribute("width", width_) + attribute("height", height_) + "><title>" +
+           escape(title_) + "</title><style>" + figure_style() + "svg{background:var(--paper)}</style>" + body_ +
+           "</svg>";
 }
 
 } // namespace tape

@@ -6,7 +6,8 @@
 
 namespace tape {
 
-/// Text for HTML and SVG content and attributes: & < > " ' as entities; control characters other than tab and newline dropped.
+/// Text for HTML and SVG content and attributes: & < > " ' as entities; control characters other than tab and newline
+/// dropped.
 std::string escape(std::string_view text);
 
 /// A number with at most `digits` decimals, trailing zeros cut; never in exponential form.
@@ -22,8 +23,8 @@ std::string data_uri(std::string_view mime, std::string_view content);
 /// Round numbers that divide [low, high] into about `count` parts.
 std::vector<double> ticks(double low, double high, int count);
 
-/// A drawing in user units, one unit a CSS pixel. Colours come from CSS classes (figure_style), so that one drawing serves
-/// light and dark pages; shapes of one class are cheapest as one path.
+/// A drawing in user units, one unit a CSS pixel. Colours come from CSS classes (figure_style), so that one drawing
+/// serves light and dark pages; shapes of one class are cheapest as one path.
 class Svg {
   public:
     Svg(double width, double height, std::string title, std::string description);
@@ -34,7 +35,8 @@ class Svg {
     void rect(double x, double y, double width, double height, std::string_view classes);
     void path(std::string_view data, std::string_view classes);
     /// anchor: start, middle or end
-    void text(double x, double y, std::string_view content, std::string_view classes, std::string_view anchor = "start");
+    void text(double x, double y, std::string_view content, std::string_view classes,
+              std::string_view anchor = "start");
     /// One letter at each x, sharing a baseline.
     void letters(std::vector<double> const& x, double y, std::string_view content, std::string_view classes);
     void open_group(std::string_view transform);

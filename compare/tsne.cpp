@@ -18,18 +18,20 @@ namespace {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Index = Eigen::Index;
 
-/// Rows a task of parallel work takes at a time; sums over rows are formed per block and then in order, so that they do not
-/// depend on the number of threads.
+/// Rows a task of parallel work takes at a time; sums over rows are formed per block and then in order, so that they do
+/// not depend on the number of threads.
 constexpr std::size_t block = 64;
 
 std::size_t blocks_of(std::size_t n) { return (n + block - 1) / block; }
 
 void require_finite(std::span<float const> x, std::size_t n, std::size_t d) {
     if (x.size() != n * d)
-        throw error{"t-SNE of " + std::to_string(n) + " x " + std::to_string(d) + " values was given " + std::to_string(x.size())};
+        throw error{"t-SNE of " + std::to_string(n) + " x " + std::to_string(d) + " values was given " +
+                    std::to_string(x.size())};
     for (std::size_t k = 0; k < x.size(); ++k)
         if (!std::isfinite(x[k]))
-            throw data_error{"t-SNE: feature " + std::to_string(k % d) + " of point " + std::to_string(k / d) + " is not a finite number"};
+            throw data_error{"t-SNE: feature " + std::to_string(k % d) + " of point " + std::to_string(k / d) +
+                             " is not a finite number"};
 }
 
 Matrix centred(std::span<float const> x, std::size_t n, std::size_t d) {
@@ -111,22 +113,24 @@ std::vector<float> joint_probabilities(std::vector<float> const& conditional, st
     std::vector<float> joint(n * n);
     auto const scale = static_cast<float>(0.5 / static_cast<double>(n));
     for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < n; ++j) joint[i * n + j] = scale * (conditional[i * n + j] + conditional[j * n + i]);
+        for (std::size_t j = 0; j < n; ++j)
+            joint[i * n + j] = scale * (conditional[i * n + j] + conditional[j * n + i]);
     return joint;
 }
 
 /// What one block of rows adds up to in a step.
 struct BlockForces {
-    double normaliser = 0;                 ///< sum of the map's affinities q
+    double normaliser = 0;                    ///< sum of the map's affinities q
     std::vector<float> attraction, repulsion; ///< 2 x rows
 };
 
 /// Lanes of independent sums: the loop over j vectorises although floating-point sums may not be reordered.
 constexpr std::size_t lanes = 16;
 
-/// Forces on point i: attraction sum p q (y_i - y_j), repulsion sum q^2 (y_i - y_j), normaliser sum q (j = i included as q = 1).
-void add_forces(std::size_t i, std::vector<float> const& px, std::vector<float> const& py, float const* p, std::size_t padded,
-                BlockForces& forces, std::size_t slot) {
+/// Forces on point i: attraction sum p q (y_i - y_j), repulsion sum q^2 (y_i - y_j), normaliser sum q (j = i included
+/// as q = 1).
+void add_forces(std::size_t i, std::vector<float> const& px, std::vector<float> const& py, float const* p,
+                std::size_t padded, BlockForces& forces, std::size_t slot) {
     float ax[lanes] = {}, ay[lanes] = {}, rx[lanes] = {}, ry[lanes] = {}, z[lanes] = {};
     float const x = px[i], y = py[i];
     for (std::size_t j = 0; j < padded; j += lanes)
@@ -141,7 +145,8 @@ void add_forces(std::size_t i, std::vector<float> const& px, std::vector<float> 
             ry[l] += qq * dy;
         }
     double sums[5] = {};
-    for (std::size_t l = 0; l < lanes; ++l) sums[0] += ax[l], sums[1] += ay[l], sums[2] += rx[l], sums[3] += ry[l], sums[4] += z[l];
+    for (std::size_t l = 0; l < lanes; ++l)
+        sums[0] += ax[l], sums[1] += ay[l], sums[2] += rx[l], sums[3] += ry[l], sums[4] += z[l];
     forces.attraction[2 * slot] = static_cast<float>(sums[0]);
     forces.attraction[2 * slot + 1] = static_cast<float>(sums[1]);
     forces.repulsion[2 * slot] = static_cast<float>(sums[2]);
@@ -157,9 +162,11 @@ class Descent {
           velocity_(2 * n), gains_(2 * n, 1.0F), p_(n * padded_), forces_(blocks_of(n)) {
         for (std::size_t i = 0; i < n; ++i) {
             x_[i] = start[2 * i], y_[i] = start[2 * i + 1];
-            std::copy_n(joint.begin() + static_cast<std::ptrdiff_t>(i * n), n, p_.begin() + static_cast<std::ptrdiff_t>(i * padded_));
+            std::copy_n(joint.begin() + static_cast<std::ptrdiff_t>(i * n), n,
+                        p_.begin() + static_cast<std::ptrdiff_t>(i * padded_));
         }
-        for (std::size_t b = 0; b < forces_.size(); ++b) forces_[b].attraction.resize(2 * block), forces_[b].repulsion.resize(2 * block);
+        for (std::size_t b = 0; b < forces_.size(); ++b)
+            forces_[b].attraction.resize(2 * block), forces_[b].repulsion.resize(2 * block);
         rate_ = static_cast<float>(std::max(50.0, static_cast<double>(n) / options.exaggeration / 4));
     }
 
@@ -189,7 +196,8 @@ class Descent {
         double divergence = 0;
         for (std::size_t i = 0; i < n_; ++i)
             for (std::size_t j = 0; j < n_; ++j)
-                if (double const p = p_[i * padded_ + j]; p > 0) divergence += p * std::log(p * normaliser / affinities[i * n_ + j]);
+                if (double const p = p_[i * padded_ + j]; p > 0)
+                    divergence += p * std::log(p * normaliser / affinities[i * n_ + j]);
         return divergence;
     }
 
@@ -226,11 +234,13 @@ class Descent {
 
 } // namespace
 
-std::vector<float> principal_components(std::span<float const> x, std::size_t n, std::size_t d, int components, int threads) {
+std::vector<float> principal_components(std::span<float const> x, std::size_t n, std::size_t d, int components,
+                                        int threads) {
     require_finite(x, n, d);
     Matrix const matrix = centred(x, n, d);
     Index const k = std::min({static_cast<Index>(components), matrix.cols(), matrix.rows()});
-    Eigen::MatrixXf const axes = d <= 256 ? leading_axes_exactly(matrix, k) : leading_axes_by_iteration(matrix, k, threads);
+    Eigen::MatrixXf const axes =
+        d <= 256 ? leading_axes_exactly(matrix, k) : leading_axes_by_iteration(matrix, k, threads);
     Matrix scores = times(matrix, axes, threads);
     for (Index c = 0; c < scores.cols(); ++c) {
         Index largest = 0;
@@ -240,7 +250,8 @@ std::vector<float> principal_components(std::span<float const> x, std::size_t n,
     return {scores.data(), scores.data() + scores.size()};
 }
 
-std::vector<float> neighbourhoods(std::span<float const> x, std::size_t n, std::size_t d, double perplexity, int threads) {
+std::vector<float> neighbourhoods(std::span<float const> x, std::size_t n, std::size_t d, double perplexity,
+                                  int threads) {
     std::vector<float> conditional(n * n);
     parallel_for(n, threads, [&](std::size_t i, int) {
         std::vector<double> distances(n);

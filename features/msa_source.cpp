@@ -154,29 +154,65 @@ std::string file_name_of_id(std::string const& id) {
     return name.size() <= longest ? name : name.substr(0, longest - 33) + "-" + tape::content_hash(id);
 }
 
+namespace {
+
+/// Representatives by parts of their sequence, to find those within k differences without comparing with all.
+///
+/// The places of a sequence are dealt to k + 1 parts in turn; two sequences with at most k differences agree in a whole
+/// part. Parts that take every (k + 1)-th place are distinctive where contiguous ones are not: designed proteins share
+/// their ends.
+class VariantIndex {
+  public:
+    /// The representative added first of those within the allowed differences.
+    [[nodiscard]] std::optional<std::size_t> find(std::string const& residues) const {
+        std::size_t const limit = allowed_differences(residues.size());
+        std::optional<std::size_t> best;
+        for (std::size_t part = 0; part <= limit; ++part)
+            if (auto const found = members_.find(part_of(residues, part, limit + 1)); found != members_.end())
+                for (std::size_t const candidate : found->second) {
+                    if (best && candidate >= *best) break;
+                    if (differences_up_to(*representatives_[candidate], residues, limit) <= limit) best = candidate;
+                }
+        return best;
+    }
+
+    /// @param residues  must outlive the index
+    std::size_t add(std::string const& residues) {
+        std::size_t const parts = allowed_differences(residues.size()) + 1;
+        for (std::size_t part = 0; part < parts; ++part)
+            members_[part_of(residues, part, parts)].push_back(representatives_.size());
+        representatives_.push_back(&residues);
+        return representatives_.size() - 1;
+    }
+
+  private:
+    static std::string part_of(std::string const& residues, std::size_t part, std::size_t parts) {
+        std::string text = std::to_string(residues.size()) + " " + std::to_string(part) + " ";
+        for (std::size_t i = part; i < residues.size(); i += parts) text.push_back(residues[i]);
+        return text;
+    }
+
+    std::vector<std::string const*> representatives_;
+    std::unordered_map<std::string, std::vector<std::size_t>> members_; ///< ascending
+};
+
+} // namespace
+
 std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::size_t minimum_group) {
-    struct Group {
-        std::string const* representative;
-        std::size_t members;
-    };
-    std::unordered_map<std::size_t, std::vector<std::size_t>> of_length;
-    std::vector<Group> groups;
+    VariantIndex index;
+    std::vector<std::string const*> representatives;
+    std::vector<std::size_t> group_sizes;
     for (auto const& protein : proteins) {
-        auto& candidates = of_length[protein.residues.size()];
-        std::size_t const limit = allowed_differences(protein.residues.size());
-        auto const own = std::ranges::find_if(candidates, [&](std::size_t group) {
-            return differences_up_to(*groups[group].representative, protein.residues, limit) <= limit;
-        });
-        if (own != candidates.end()) {
-            ++groups[*own].members;
-        } else {
-            candidates.push_back(groups.size());
-            groups.push_back({&protein.residues, 1});
+        if (auto const group = index.find(protein.residues)) {
+            ++group_sizes[*group];
+            continue;
         }
+        index.add(protein.residues);
+        representatives.push_back(&protein.residues), group_sizes.push_back(1);
     }
     std::vector<std::string> parents;
-    for (auto const& group : groups)
-        if (group.members >= minimum_group) parents.push_back(*group.representative);
+    for (std::size_t group = 0; group < representatives.size(); ++group)
+        if (group_sizes[group] >= minimum_group) parents.push_back(*representatives[group]);
     return parents;
 }
 

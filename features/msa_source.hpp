@@ -46,7 +46,8 @@ std::string file_name_of_id(std::string const& id);
 /// Representatives of groups of variants: going through the proteins in order, one that has the length of an earlier
 /// representative and differs from it in at most max(4, 10% of L) places joins its group, another one becomes a
 /// representative; returned are those with at least `minimum_group` members. Deterministic in the order given.
-/// O(N R L) with an early end at the first excess difference, N proteins, R representatives of one length.
+/// Candidates are looked up by the parts of the sequence that at most that many differences must leave one of: about
+/// O(N L) time and memory for proteins that are not all alike.
 std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::size_t minimum_group = 5);
 
 /// The evolutionary record as a feature source: profile rows, pooled values with variant terms, coevolution maps.

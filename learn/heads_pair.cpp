@@ -131,10 +131,11 @@ class PairNetwork {
   public:
     PairNetwork(int width, int pair_width, double log_odds, std::uint64_t seed, at::Device device, at::ScalarType type)
         : parameters_{seed, device}, device_{device}, type_{type} {
-        auto const inputs = projection + separation_channels + pair_width;
+        auto const inputs = separation_channels + pair_width;
         project_ = parameters_.draw({projection, row_kernel * width}, std::sqrt(1.0 / static_cast<double>(row_kernel * width)));
         project_bias_ = parameters_.constant({projection}, 0);
         single_ = parameters_.draw({channels, projection}, std::sqrt(0.5 / projection));
+        product_ = parameters_.draw({channels, projection}, std::sqrt(1.0 / projection));
         entry_ = parameters_.draw({channels, inputs}, std::sqrt(1.0 / static_cast<double>(inputs)));
         entry_bias_ = parameters_.constant({channels}, 0);
         double const deviation = std::sqrt(2.0 / (9 * channels));
@@ -152,10 +153,11 @@ class PairNetwork {
     /// size x size, single precision
     [[nodiscard]] at::Tensor logits(PairFeatures const& features, Window const& window, bool train) {
         auto const size = window.size, filled = (size + size_step - 1) / size_step * size_step;
-        at::Tensor inside; // 1 x 1 x filled x filled, only where the map had to be filled up
+        at::Tensor inside; // 1 x channels x filled x filled, only where the map had to be filled up
         if (filled != size) {
             at::Tensor const edge = at::arange(filled, device_).lt(size).to(type_);
-            inside = (edge.unsqueeze(1) * edge.unsqueeze(0)).view({1, 1, filled, filled});
+            inside = (edge.view({1, 1, filled, 1}) * edge.view({1, 1, 1, filled})).expand({1, channels, filled, filled})
+                         .contiguous(at::MemoryFormat::ChannelsLast); // whole, because broadcasting over channels is slow
         }
         auto const masked = [&](at::Tensor const& x) { return inside.defined() ? x * inside : x; };
         at::Tensor map = entry(features, window, filled);
@@ -183,18 +185,22 @@ class PairNetwork {
             return at::constant_pad_nd(z.narrow(0, begin, window.size), {0, 0, 0, filled - window.size});
         };
         at::Tensor const zi = cut(window.i), zj = cut(window.j); // filled x projection
+        // A zi + A zj + B (zi o zj) for every pair as one product: [zi, 1] times, for each j, [A + B diag(zj); A zj].
+        at::Tensor const single = single_.to(type_).t(), product = product_.to(type_).t(); // projection x channels
+        at::Tensor const right = at::cat({single.unsqueeze(0) + zj.unsqueeze(2) * product.unsqueeze(0), // j x projection x channels
+                                          zj.matmul(single).unsqueeze(1)}, 1);
+        at::Tensor const left = at::constant_pad_nd(zi, {0, 1}, 1);
+        at::Tensor const both = left.matmul(right.permute({1, 0, 2}).reshape({projection + 1, filled * channels}));
         at::Tensor const separation = (at::arange(window.j, window.j + filled, device_).unsqueeze(0) -
                                        at::arange(window.i, window.i + filled, device_).unsqueeze(1)).abs_();
-        at::Tensor const encoded = separations(window.j + filled).index_select(0, separation.flatten())
-                                       .view({filled, filled, separation_channels});
-        std::vector<at::Tensor> inputs{zi.unsqueeze(1) * zj.unsqueeze(0), encoded};
-        if (features.pairs.defined())
-            inputs.push_back(at::constant_pad_nd(
-                features.pairs.narrow(0, window.i, window.size).narrow(1, window.j, window.size).to(device_),
-                {0, 0, 0, filled - window.size, 0, filled - window.size}));
-        at::Tensor const single = single_.to(type_).t();
-        at::Tensor const map = at::linear(at::cat(inputs, 2), entry_.to(type_), entry_bias_.to(type_)) +
-                               (zi.matmul(single).unsqueeze(1) + zj.matmul(single).unsqueeze(0));
+        at::Tensor given = separations(window.j + filled).index_select(0, separation.flatten())
+                               .view({filled, filled, separation_channels});
+        if (features.pairs.defined()) {
+            std::int64_t const more = filled - window.size;
+            at::Tensor const pairs = features.pairs.narrow(0, window.i, window.size).narrow(1, window.j, window.size).to(device_);
+            given = at::cat({given, at::constant_pad_nd(pairs, {0, 0, 0, more, 0, more})}, 2);
+        }
+        at::Tensor const map = at::linear(given, entry_.to(type_), entry_bias_.to(type_)).add_(both.view({filled, filled, channels}));
         return map.permute({2, 0, 1}).unsqueeze(0); // channels stay innermost: oneDNN's fast layout
     }
 
@@ -211,7 +217,7 @@ class PairNetwork {
     HeadParameters parameters_;
     at::Device device_;
     at::ScalarType type_;
-    at::Tensor project_, project_bias_, single_, entry_, entry_bias_, out_, out_bias_, separations_;
+    at::Tensor project_, project_bias_, single_, product_, entry_, entry_bias_, out_, out_bias_, separations_;
     std::vector<at::Tensor> first_, first_bias_, second_, second_bias_;
 };
 

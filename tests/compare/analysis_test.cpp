@@ -1,7 +1,6 @@
 #include "compare/analysis.hpp"
 
 #include "tests/compare/synthetic_result.hpp"
-
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -45,7 +44,8 @@ TEST(Analysis, HoldsEveryArmAndMetric) {
             EXPECT_FALSE(arm.constant);
             for (auto const& metric : arm.metrics) {
                 ASSERT_EQ(metric.by_seed.size(), 3U);
-                EXPECT_NEAR(metric.interval.value, (metric.by_seed[0] + metric.by_seed[1] + metric.by_seed[2]) / 3, 1e-12);
+                EXPECT_NEAR(metric.interval.value, (metric.by_seed[0] + metric.by_seed[1] + metric.by_seed[2]) / 3,
+                            1e-12);
                 EXPECT_LE(metric.interval.low, metric.interval.value);
                 EXPECT_GE(metric.interval.high, metric.interval.value);
             }
@@ -55,15 +55,22 @@ TEST(Analysis, HoldsEveryArmAndMetric) {
 
 TEST(Analysis, AsksTheRightQuestionsOnce) {
     std::set<std::pair<std::string, std::string>> pairs;
-    for (auto const& d : analysis().tasks[0].differences) EXPECT_TRUE(pairs.emplace(d.a, d.b).second) << d.a << " - " << d.b;
-    std::set<std::pair<std::string, std::string>> const expected{
-        {"msa", "transformer"},           {"msa", "unirep"},    {"msa+transformer", "msa"}, {"transformer", "transformer@random"},
-        {"msa", "onehot"},                {"transformer", "onehot"}, {"transformer@random", "onehot"}, {"unirep", "onehot"},
-        {"msa+transformer", "onehot"}};
+    for (auto const& d : analysis().tasks[0].differences)
+        EXPECT_TRUE(pairs.emplace(d.a, d.b).second) << d.a << " - " << d.b;
+    std::set<std::pair<std::string, std::string>> const expected{{"msa", "transformer"},
+                                                                 {"msa", "unirep"},
+                                                                 {"msa+transformer", "msa"},
+                                                                 {"transformer", "transformer@random"},
+                                                                 {"msa", "onehot"},
+                                                                 {"transformer", "onehot"},
+                                                                 {"transformer@random", "onehot"},
+                                                                 {"unirep", "onehot"},
+                                                                 {"msa+transformer", "onehot"}};
     EXPECT_EQ(pairs, expected);
     EXPECT_EQ(difference(0, "msa", "transformer").question, Question::sources);
     EXPECT_EQ(difference(0, "msa+transformer", "msa").question, Question::joined);
-    EXPECT_EQ(difference(4, "msa+transformer", "transformer").question, Question::joined) << "the better part differs by task";
+    EXPECT_EQ(difference(4, "msa+transformer", "transformer").question, Question::joined)
+        << "the better part differs by task";
     EXPECT_EQ(difference(0, "transformer", "transformer@random").question, Question::pretraining);
     EXPECT_EQ(difference(0, "msa", "onehot").question, Question::baseline);
 }
@@ -108,7 +115,8 @@ TEST(Analysis, GroupsByDepthAndMutations) {
         }
     }
     EXPECT_EQ(total, result().tasks[0].examples.size());
-    EXPECT_GT(depth.groups.back().arms[1].value, depth.groups.front().arms[1].value + .1) << "the msa arm gains with depth";
+    EXPECT_GT(depth.groups.back().arms[1].value, depth.groups.front().arms[1].value + .1)
+        << "the msa arm gains with depth";
     auto const& mutations = analysis().tasks[4].groupings.at(0);
     EXPECT_EQ(mutations.attribute, "num_mutations");
     EXPECT_EQ(mutations.groups.front().label, "4");
@@ -134,13 +142,16 @@ TEST(Analysis, HasTheSameNumbersForAnyNumberOfThreadsAndAfterTheFile) {
     auto options = quick();
     options.resamples = 100;
     options.permutations = 500;
-    auto const small = test::synthetic_result({.residue_proteins = 20, .pair_proteins = 6, .class_proteins = 40, .variants = 60});
+    auto const small =
+        test::synthetic_result({.residue_proteins = 20, .pair_proteins = 6, .class_proteins = 40, .variants = 60});
     auto const numbers = [](Analysis const& a) {
         std::vector<double> all;
         for (auto const& task : a.tasks) {
             for (auto const& arm : task.arms)
-                for (auto const& m : arm.metrics) all.insert(all.end(), {m.interval.value, m.interval.low, m.interval.high});
-            for (auto const& d : task.differences) all.insert(all.end(), {d.interval.low, d.interval.high, d.p, d.p_holm, d.effect});
+                for (auto const& m : arm.metrics)
+                    all.insert(all.end(), {m.interval.value, m.interval.low, m.interval.high});
+            for (auto const& d : task.differences)
+                all.insert(all.end(), {d.interval.low, d.interval.high, d.p, d.p_holm, d.effect});
         }
         return all;
     };
@@ -148,13 +159,16 @@ TEST(Analysis, HasTheSameNumbersForAnyNumberOfThreadsAndAfterTheFile) {
     auto const one = numbers(analyse(small, options));
     options.threads = 3;
     EXPECT_EQ(one, numbers(analyse(small, options)));
-    EXPECT_EQ(one, numbers(analyse(result_from_json(to_json(small)), options))) << "the saved result gives the same report";
+    EXPECT_EQ(one, numbers(analyse(result_from_json(to_json(small)), options)))
+        << "the saved result gives the same report";
 }
 
 TEST(Analysis, TellsConstantPredictions) {
-    auto broken = test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    auto broken =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
     for (auto& prediction : broken.tasks[4].runs[0].predictions) prediction.value = 2.5; // onehot, seed 1
-    for (auto& prediction : broken.tasks[0].runs[0].predictions) std::fill(prediction.residue_classes.begin(), prediction.residue_classes.end(), 1);
+    for (auto& prediction : broken.tasks[0].runs[0].predictions)
+        std::fill(prediction.residue_classes.begin(), prediction.residue_classes.end(), 1);
     auto const made = analyse(broken, quick());
     EXPECT_TRUE(made.tasks[4].arms[0].constant);
     EXPECT_TRUE(std::isnan(made.tasks[4].arms[0].metrics[0].interval.value)) << "rho of a constant is undefined";
@@ -163,7 +177,9 @@ TEST(Analysis, TellsConstantPredictions) {
 }
 
 TEST(Roles, AreReadOffTheSources) {
-    auto const role = [](std::vector<std::string> sources) { return role_of({.name = "x", .sources = std::move(sources), .descriptions = {}, .run = {}}); };
+    auto const role = [](std::vector<std::string> sources) {
+        return role_of({.name = "x", .sources = std::move(sources), .descriptions = {}, .run = {}});
+    };
     EXPECT_EQ(role({"onehot"}), ArmRole::sequence);
     EXPECT_EQ(role({"msa"}), ArmRole::alignment);
     EXPECT_EQ(role({"transformer@weights/esm2"}), ArmRole::language_model);

@@ -1,7 +1,6 @@
 #include "compare/figures.hpp"
 
 #include "tests/compare/synthetic_result.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +11,8 @@ namespace tape {
 namespace {
 
 Result const& result() {
-    static Result const made = test::synthetic_result({.residue_proteins = 40, .pair_proteins = 20, .class_proteins = 40, .variants = 200});
+    static Result const made =
+        test::synthetic_result({.residue_proteins = 40, .pair_proteins = 20, .class_proteins = 40, .variants = 200});
     return made;
 }
 
@@ -26,7 +26,9 @@ Analysis const& analysis() {
     return made;
 }
 
-std::size_t rows_of(std::string const& tsv) { return static_cast<std::size_t>(std::count(tsv.begin(), tsv.end(), '\n')) - 1; }
+std::size_t rows_of(std::string const& tsv) {
+    return static_cast<std::size_t>(std::count(tsv.begin(), tsv.end(), '\n')) - 1;
+}
 
 std::size_t occurrences(std::string const& text, std::string const& part) {
     std::size_t count = 0;
@@ -45,7 +47,8 @@ TEST(Figures, AreAllThereWithTheirData) {
         std::string header;
         std::getline(lines, header);
         for (std::string line; std::getline(lines, line);)
-            ASSERT_EQ(std::count(line.begin(), line.end(), '\t'), std::count(header.begin(), header.end(), '\t')) << figure.id << ": " << line;
+            ASSERT_EQ(std::count(line.begin(), line.end(), '\t'), std::count(header.begin(), header.end(), '\t'))
+                << figure.id << ": " << line;
         for (auto const& panel : figure.panels) {
             std::string const svg = panel.drawing.markup("x");
             EXPECT_NE(svg.find("role=\"img\" aria-labelledby=\"x-t x-d\""), std::string::npos);
@@ -54,7 +57,8 @@ TEST(Figures, AreAllThereWithTheirData) {
             EXPECT_EQ(svg.find("inf"), std::string::npos) << figure.id;
         }
     }
-    EXPECT_EQ(ids, (std::vector<std::string>{"summary", "differences", "groups", "contacts", "tsne", "entropy", "alignment"}));
+    EXPECT_EQ(ids, (std::vector<std::string>{"summary", "differences", "groups", "contacts", "tsne", "entropy",
+                                             "alignment"}));
 }
 
 TEST(Figures, WithoutDataAreLeftOut) {
@@ -100,8 +104,11 @@ TEST(ContactFigure, CountsHitsAsTheTruthDoes) {
         hits += line.ends_with("\t1");
     }
     EXPECT_EQ(listed, example.residues.size()) << "the L most probable";
-    std::string const heading = example.id + ", msa: " + fixed_number(100.0 * static_cast<double>(hits) / static_cast<double>(listed), 0) + "% hits";
-    auto const panel = std::find_if(figure.panels.begin(), figure.panels.end(), [&](Panel const& p) { return p.heading == heading; });
+    std::string const heading =
+        example.id + ", msa: " + fixed_number(100.0 * static_cast<double>(hits) / static_cast<double>(listed), 0) +
+        "% hits";
+    auto const panel =
+        std::find_if(figure.panels.begin(), figure.panels.end(), [&](Panel const& p) { return p.heading == heading; });
     ASSERT_NE(panel, figure.panels.end()) << heading;
     // One cell a prediction above the diagonal, one a true contact below it.
     EXPECT_EQ(occurrences(panel->drawing.markup("x"), "h1v1h-1z"), listed + example.contacts.size());
@@ -110,7 +117,8 @@ TEST(ContactFigure, CountsHitsAsTheTruthDoes) {
 TEST(TsneFigure, DrawsEveryPointOnce) {
     auto const figure = tsne_figure(result());
     ASSERT_EQ(figure.panels.size(), 4U);
-    for (std::size_t p = 0; p < 4; ++p) EXPECT_EQ(occurrences(figure.panels[p].drawing.markup("x"), "h0"), result().embeddings[p].points.size());
+    for (std::size_t p = 0; p < 4; ++p)
+        EXPECT_EQ(occurrences(figure.panels[p].drawing.markup("x"), "h0"), result().embeddings[p].points.size());
     EXPECT_EQ(rows_of(figure.tsv), 800U);
 }
 
@@ -119,7 +127,8 @@ TEST(EntropyFigure, DrawsThePositionsWithBothNumbers) {
     ASSERT_EQ(figure.panels.size(), 2U);
     auto const& positions = result().positions[0];
     std::size_t both = 0;
-    for (std::size_t i = 0; i < positions.entropy.size(); ++i) both += std::isfinite(positions.entropy[i]) && std::isfinite(positions.mean_single[i]);
+    for (std::size_t i = 0; i < positions.entropy.size(); ++i)
+        both += std::isfinite(positions.entropy[i]) && std::isfinite(positions.mean_single[i]);
     EXPECT_EQ(occurrences(figure.panels[1].drawing.markup("x"), "<circle"), both);
     EXPECT_EQ(figure.panels[1].heading, "Single mutants: Spearman 0.41");
     EXPECT_EQ(rows_of(figure.tsv), 237U);

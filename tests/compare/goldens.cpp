@@ -5,7 +5,8 @@
 namespace tape::test {
 
 nlohmann::json const& goldens() {
-    static nlohmann::json const json = nlohmann::json::parse(read_text(TAPE_SOURCE_DIR "/tests/golden/compare_goldens.json"));
+    static nlohmann::json const json =
+        nlohmann::json::parse(read_text(TAPE_SOURCE_DIR "/tests/golden/compare_goldens.json"));
     return json;
 }
 

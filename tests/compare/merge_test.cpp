@@ -1,9 +1,8 @@
-#include "compare/report_merge.hpp"
-
 #include "compare/analysis.hpp"
+#include "compare/report_merge.hpp"
 #include "data/error.hpp"
-#include "tests/compare/synthetic_result.hpp"
 
+#include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +10,8 @@
 namespace tape {
 namespace {
 
-test::SyntheticSize const small{.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40, .seeds = 2};
+test::SyntheticSize const small{
+    .residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40, .seeds = 2};
 
 ResamplingOptions quick() {
     ResamplingOptions options;
@@ -44,7 +44,8 @@ TEST(Merge, KeepsOtherExamplesApart) {
     auto const merged = merge_results({test::synthetic_result(small, 1), test::synthetic_result(small, 2)}, {"a", "b"});
     ASSERT_EQ(merged.tasks.size(), 12U);
     EXPECT_EQ(merged.tasks[6].task.title, "Secondary structure (Q3), b");
-    EXPECT_EQ(merged.tasks[6].notes.back(), "b: other test examples than in the runs before, so that no difference to them is paired");
+    EXPECT_EQ(merged.tasks[6].notes.back(),
+              "b: other test examples than in the runs before, so that no difference to them is paired");
     auto const analysis = analyse(merged, quick());
     for (auto const& task : analysis.tasks)
         for (auto const& d : task.differences) EXPECT_NE(d.question, Question::runs);

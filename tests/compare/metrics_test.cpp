@@ -1,9 +1,8 @@
 #include "compare/metrics.hpp"
-
 #include "compare/random.hpp"
 #include "data/error.hpp"
-#include "tests/compare/goldens.hpp"
 
+#include "tests/compare/goldens.hpp"
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +15,8 @@ using Doubles = std::vector<double>;
 
 TEST(Correlation, AgreesWithScipyOnTiedValues) {
     for (auto const& golden : test::goldens().at("correlations")) {
-        auto const x = golden.at("x").get<Doubles>(), y = golden.at("y").get<Doubles>(), ranks = golden.at("ranks_x").get<Doubles>();
+        auto const x = golden.at("x").get<Doubles>(), y = golden.at("y").get<Doubles>(),
+                   ranks = golden.at("ranks_x").get<Doubles>();
         EXPECT_EQ(average_ranks(x), ranks);
         EXPECT_NEAR(spearman(x, y), golden.at("spearman").get<double>(), 1e-12);
         EXPECT_NEAR(pearson(x, y), golden.at("pearson").get<double>(), 1e-12);
@@ -36,9 +36,12 @@ TEST(Correlation, SpearmanIgnoresMonotoneChangesOfScale) {
     EXPECT_DOUBLE_EQ(spearman(x, y), spearman(bent, y));
 }
 
-Task residue_task() { return {"ss", "SS", TaskKind::residue_class, {"H", "E", "C"}, 3, "train", "valid", "test", "Q3"}; }
+Task residue_task() {
+    return {"ss", "SS", TaskKind::residue_class, {"H", "E", "C"}, 3, "train", "valid", "test", "Q3"};
+}
 
-double metric(Task const& task, std::string const& name, std::vector<TestExample> const& examples, std::vector<Prediction> predictions) {
+double metric(Task const& task, std::string const& name, std::vector<TestExample> const& examples,
+              std::vector<Prediction> predictions) {
     tape::Run run;
     run.predictions = std::move(predictions);
     for (auto const& candidate : metrics_of(task))
@@ -68,7 +71,8 @@ TEST(ContactPrecision, CountsByHandInEveryRange) {
     TestExample example;
     example.residues = std::string(30, 'A'); // L/5 = 6, L/2 = 15
     example.contacts = {{0, 6}, {0, 12}, {1, 14}, {2, 27}, {3, 29}, {4, 28}};
-    std::vector<PairPrediction> const pairs{{0, 6, .9F}, {0, 7, .8F}, {0, 12, .7F}, {2, 27, .6F}, {1, 20, .5F}, {5, 25, .4F}, {3, 29, .3F}};
+    std::vector<PairPrediction> const pairs{{0, 6, .9F},  {0, 7, .8F},  {0, 12, .7F}, {2, 27, .6F},
+                                            {1, 20, .5F}, {5, 25, .4F}, {3, 29, .3F}};
     EXPECT_DOUBLE_EQ(*contact_precision(example, pairs, 5, 6, 12), 1.0 / 6) << "two short pairs listed, four missing";
     // Medium and long, six wanted: 0-12 hit, 2-27 hit, 1-20 miss, 5-25 miss, 3-29 hit, one missing.
     EXPECT_DOUBLE_EQ(*contact_precision(example, pairs, 5, 12, 1000), 3.0 / 6);
@@ -117,7 +121,8 @@ TEST(ContactPrecision, AgreesWithTheSlowDefinitionOnRandomMaps) {
         // Distinct in four digits, so that there is one right order.
         std::vector<float> levels;
         for (int k = 0; k < length * length; ++k) levels.push_back(static_cast<float>(1000 + k) / 10000);
-        for (std::size_t k = levels.size(); k > 1; --k) std::swap(levels[k - 1], levels[random.below(static_cast<std::uint32_t>(k))]);
+        for (std::size_t k = levels.size(); k > 1; --k)
+            std::swap(levels[k - 1], levels[random.below(static_cast<std::uint32_t>(k))]);
         for (int i = 0; i < length; ++i)
             for (int j = i + 6; j < length; ++j) {
                 float const p = levels[static_cast<std::size_t>(i * length + j)];
@@ -125,9 +130,11 @@ TEST(ContactPrecision, AgreesWithTheSlowDefinitionOnRandomMaps) {
                 pairs.push_back({i, j, std::min(p, 1.0F)});
                 if (random.uniform() < .1) example.contacts.push_back({i, j});
             }
-        for (auto const& [from, below] : {std::pair{6, 12}, std::pair{12, 24}, std::pair{24, 1000}, std::pair{12, 1000}})
+        for (auto const& [from, below] :
+             {std::pair{6, 12}, std::pair{12, 24}, std::pair{24, 1000}, std::pair{12, 1000}})
             for (int const divisor : {1, 2, 5})
-                EXPECT_DOUBLE_EQ(*contact_precision(example, pairs, divisor, from, below), slow_precision(example, map, divisor, from, below));
+                EXPECT_DOUBLE_EQ(*contact_precision(example, pairs, divisor, from, below),
+                                 slow_precision(example, map, divisor, from, below));
     }
 }
 

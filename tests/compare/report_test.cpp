@@ -1,12 +1,11 @@
 #include "compare/report.hpp"
-
 #include "compare/report_merge.hpp"
 #include "compare/summary.hpp"
 #include "compare/svg.hpp"
 #include "data/io.hpp"
 #include "data/temporary.hpp"
-#include "tests/compare/synthetic_result.hpp"
 
+#include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>
 
 #include <set>
@@ -22,8 +21,13 @@ ResamplingOptions quick() {
 }
 
 Result const& result() {
-    static Result const made = test::synthetic_result({.residue_proteins = 40, .pair_proteins = 20, .class_proteins = 40, .variants = 200,
-                                                       .seeds = 3, .embedding_points = 1000, .alignment_rows = 40});
+    static Result const made = test::synthetic_result({.residue_proteins = 40,
+                                                       .pair_proteins = 20,
+                                                       .class_proteins = 40,
+                                                       .variants = 200,
+                                                       .seeds = 3,
+                                                       .embedding_points = 1000,
+                                                       .alignment_rows = 40});
     return made;
 }
 
@@ -48,7 +52,8 @@ std::string complaint_about(std::string const& html) {
         }
         std::string const tag = html.substr(at, end + 1 - at);
         if (name[0] == '/') {
-            if (open.empty() || "/" + open.back() != name) return "<" + name + "> closes " + (open.empty() ? "nothing" : open.back());
+            if (open.empty() || "/" + open.back() != name)
+                return "<" + name + "> closes " + (open.empty() ? "nothing" : open.back());
             open.pop_back();
         } else {
             if (auto const id = tag.find(" id=\""); id != std::string::npos)
@@ -68,7 +73,8 @@ TEST(Report, IsWellFormed) {
     for (auto at = page().find('&'); at != std::string::npos; at = page().find('&', at + 1)) {
         auto const end = page().find(';', at);
         std::string const entity = page().substr(at, end - at + 1);
-        EXPECT_TRUE((std::set<std::string>{"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}.contains(entity))) << entity.substr(0, 20);
+        EXPECT_TRUE((std::set<std::string>{"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}.contains(entity)))
+            << entity.substr(0, 20);
     }
 }
 
@@ -108,7 +114,8 @@ TEST(Report, HasEveryFigureTableAndSection) {
         EXPECT_TRUE(contains(std::string{"download=\""} + id + ".tsv\" href=\"data:text/tab-separated-values")) << id;
         EXPECT_TRUE(contains(std::string{"download=\""} + id + "-0.svg\" href=\"data:image/svg+xml")) << id;
     }
-    for (auto const* id : {"results", "comparisons", "proteins", "contact-maps", "gfp", "details", "methods", "provenance", "cite"})
+    for (auto const* id :
+         {"results", "comparisons", "proteins", "contact-maps", "gfp", "details", "methods", "provenance", "cite"})
         EXPECT_TRUE(contains(std::string{"<section id=\""} + id + "\"")) << id;
     EXPECT_TRUE(contains("Evaluating Protein Transfer Learning with TAPE"));
     EXPECT_TRUE(contains("MIT licence"));
@@ -128,11 +135,14 @@ TEST(Report, EscapesWhatItIsGiven) {
 TEST(Report, EveryDownloadHoldsItsFigure) {
     auto const figure_tsv = page().find("download=\"summary.tsv\"");
     ASSERT_NE(figure_tsv, std::string::npos);
-    EXPECT_NE(page().find("task%09metric%09arm%09value%09low%09high%09published%0Asecondary_structure%09Q3%09onehot%09", figure_tsv), std::string::npos);
+    EXPECT_NE(page().find("task%09metric%09arm%09value%09low%09high%09published%0Asecondary_structure%09Q3%09onehot%09",
+                          figure_tsv),
+              std::string::npos);
 }
 
 TEST(Report, OfMergedRunsIsWellFormedToo) {
-    auto const small = test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    auto const small =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
     auto const merged = merge_results({small, small}, {"a & b", "c"});
     auto const html = report_html(merged, analyse(merged, quick()));
     EXPECT_EQ(complaint_about(html), "");
@@ -148,7 +158,8 @@ TEST(Report, OfAResultWithoutTasksStillSaysSo) {
 
 TEST(Outputs, AreWrittenTogetherAndReadBackTheSame) {
     TemporaryDirectory const folder;
-    auto const small = test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    auto const small =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
     testing::internal::CaptureStdout();
     write_outputs(folder.path(), small, quick());
     std::string const printed = testing::internal::GetCapturedStdout();
@@ -156,7 +167,8 @@ TEST(Outputs, AreWrittenTogetherAndReadBackTheSame) {
     EXPECT_EQ(printed, summary_text(small, analysis));
     EXPECT_EQ(read_text(folder.path() / "table.tsv"), summary_tsv(small, analysis));
     auto const again = read_result(folder.path() / "result.json");
-    EXPECT_EQ(report_html(again, analyse(again, quick())), read_text(folder.path() / "report.html")) << "rebuilt from JSON alone";
+    EXPECT_EQ(report_html(again, analyse(again, quick())), read_text(folder.path() / "report.html"))
+        << "rebuilt from JSON alone";
 }
 
 } // namespace

@@ -1,11 +1,10 @@
-#include "compare/result.hpp"
-
 #include "compare/random.hpp"
+#include "compare/result.hpp"
 #include "data/error.hpp"
 #include "data/io.hpp"
 #include "data/temporary.hpp"
-#include "tests/compare/synthetic_result.hpp"
 
+#include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -18,8 +17,13 @@ namespace {
 
 using nlohmann::json;
 
-test::SyntheticSize const small{.residue_proteins = 4, .pair_proteins = 3, .class_proteins = 5, .variants = 8, .seeds = 2,
-                                .embedding_points = 6, .alignment_rows = 3};
+test::SyntheticSize const small{.residue_proteins = 4,
+                                .pair_proteins = 3,
+                                .class_proteins = 5,
+                                .variants = 8,
+                                .seeds = 2,
+                                .embedding_points = 6,
+                                .alignment_rows = 3};
 
 json good() { return to_json(test::synthetic_result(small)); }
 
@@ -99,7 +103,8 @@ TEST(ResultJson, DoublesOfEverySizeSurvive) {
     while (values.size() < task.examples.size()) values.push_back(random.uniform());
     for (std::size_t i = 0; i < task.examples.size(); ++i) task.runs[0].predictions[i].value = values[i];
     auto const after = result_from_json(json::parse(to_json(result).dump()));
-    for (std::size_t i = 0; i < task.examples.size(); ++i) EXPECT_EQ(after.tasks.back().runs[0].predictions[i].value, values[i]);
+    for (std::size_t i = 0; i < task.examples.size(); ++i)
+        EXPECT_EQ(after.tasks.back().runs[0].predictions[i].value, values[i]);
 }
 
 TEST(ResultJson, MoreThanSixtyTwoClassesAreKept) {
@@ -132,9 +137,12 @@ TEST(ResultJson, EveryMissingKeyIsNamed) {
     EXPECT_EQ(message_after([](json& j) { j.erase("format"); }), "top level: missing key 'format'");
     EXPECT_EQ(message_after([](json& j) { j.erase("seeds"); }), "top level: missing key 'seeds'");
     EXPECT_EQ(message_after([](json& j) { j["manifest"].erase("argv"); }), "manifest: missing key 'argv'");
-    EXPECT_EQ(message_after([](json& j) { j["tasks"][2]["runs"][1].erase("seed"); }), "tasks[2].runs[1]: missing key 'seed'");
-    EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["task"].erase("metric"); }), "tasks[0].task: missing key 'metric'");
-    EXPECT_EQ(message_after([](json& j) { j["embeddings"][0].erase("points"); }), "embeddings[0]: missing key 'points'");
+    EXPECT_EQ(message_after([](json& j) { j["tasks"][2]["runs"][1].erase("seed"); }),
+              "tasks[2].runs[1]: missing key 'seed'");
+    EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["task"].erase("metric"); }),
+              "tasks[0].task: missing key 'metric'");
+    EXPECT_EQ(message_after([](json& j) { j["embeddings"][0].erase("points"); }),
+              "embeddings[0]: missing key 'points'");
 }
 
 /// Every key of every object, removed in turn, must be complained about by name.
@@ -142,7 +150,8 @@ void remove_each_key(json const& whole, json const& part, json::json_pointer con
     if (part.is_object())
         for (auto const& [key, value] : part.items()) {
             bool const free_form = where.to_string().ends_with("/inputs") || where.to_string().ends_with("/details") ||
-                                   where.to_string().ends_with("/provenance") || where.to_string().ends_with("/attributes") ||
+                                   where.to_string().ends_with("/provenance") ||
+                                   where.to_string().ends_with("/attributes") ||
                                    where.to_string().ends_with("/evidence");
             if (!free_form) {
                 json damaged = whole;
@@ -151,7 +160,8 @@ void remove_each_key(json const& whole, json const& part, json::json_pointer con
                     result_from_json(damaged);
                     ADD_FAILURE() << "no error without " << where.to_string() << "/" << key;
                 } catch (data_error const& problem) {
-                    EXPECT_NE(std::string{problem.what()}.find("missing key '" + key + "'"), std::string::npos) << problem.what();
+                    EXPECT_NE(std::string{problem.what()}.find("missing key '" + key + "'"), std::string::npos)
+                        << problem.what();
                 }
                 ++removed;
             }
@@ -174,13 +184,16 @@ TEST(ResultJson, EveryMisshapedFieldIsNamedWithTheValueSeen) {
     EXPECT_EQ(message_after([](json& j) { j["format_version"] = 2; }),
               "format_version: expected 1, found 2; run tape-compare of this release again");
     EXPECT_EQ(message_after([](json& j) { j["tasks"] = 5; }), "tasks: expected an array, found 5");
-    EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["task"]["kind"] = "residue"; }),
-              "tasks[0].task.kind: expected residue_class, residue_pair, protein_class or protein_value, found \"residue\"");
+    EXPECT_EQ(
+        message_after([](json& j) { j["tasks"][0]["task"]["kind"] = "residue"; }),
+        "tasks[0].task.kind: expected residue_class, residue_pair, protein_class or protein_value, found \"residue\"");
     EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["runs"][0]["seed"] = -1; }),
               "tasks[0].runs[0].seed: expected a non-negative integer, found -1");
     EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["runs"][0]["predictions"][1] = "01?"; }),
               "tasks[0].runs[0].predictions[1]: expected a string of digits, letters and '-', found \"01?\"");
-    EXPECT_EQ(message_after([](json& j) { j["tasks"][2]["runs"][0]["predictions"][1] = {1, 2}; }),
+    EXPECT_EQ(message_after([](json& j) {
+                  j["tasks"][2]["runs"][0]["predictions"][1] = {1, 2};
+              }),
               "tasks[2].runs[0].predictions[1]: expected a flat array of i, j, probability, found [1,2]");
     EXPECT_EQ(message_after([](json& j) { j["tasks"][2]["runs"][0]["predictions"][1][4] = "x"; }),
               "tasks[2].runs[0].predictions[1][4]: expected a position from 0, found \"x\"");
@@ -198,7 +211,8 @@ TEST(ResultJson, ParallelArraysAreChecked) {
               "tasks[4].runs[3].predictions: 7 entries for 8 examples");
     EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["evidence"]["msa"]["depth"].push_back(1); }),
               "tasks[0].evidence.msa.depth: 5 entries for 4 examples");
-    EXPECT_EQ(message_after([](json& j) { j["embeddings"][0]["values"].push_back(1); }), "embeddings[0].values: 7 entries for 6 ids");
+    EXPECT_EQ(message_after([](json& j) { j["embeddings"][0]["values"].push_back(1); }),
+              "embeddings[0].values: 7 entries for 6 ids");
     EXPECT_EQ(message_after([](json& j) { j["positions"][0]["rows"][1] = "ACD"; }),
               "positions[0].rows[1]: 3 entries for 237 residues of wild_type");
     std::string const shorter = message_after([](json& j) { j["tasks"][0]["runs"][0]["predictions"][0] = "012"; });
@@ -250,8 +264,13 @@ TEST(ResultFile, NamesItselfInEveryMessage) {
 
 TEST(ResultFile, IsReadQuicklyAndCompressed) {
     TemporaryDirectory const folder;
-    auto const result = test::synthetic_result({.residue_proteins = 100, .pair_proteins = 20, .class_proteins = 100, .variants = 5000,
-                                                .seeds = 3, .embedding_points = 10, .alignment_rows = 3});
+    auto const result = test::synthetic_result({.residue_proteins = 100,
+                                                .pair_proteins = 20,
+                                                .class_proteins = 100,
+                                                .variants = 5000,
+                                                .seeds = 3,
+                                                .embedding_points = 10,
+                                                .alignment_rows = 3});
     auto const plain = folder.path() / "result.json", packed = folder.path() / "result.json.gz";
     write_result(plain, result);
     write_result(packed, result);

@@ -1,9 +1,8 @@
-#include "compare/statistics.hpp"
-
 #include "compare/random.hpp"
+#include "compare/statistics.hpp"
 #include "data/error.hpp"
-#include "tests/compare/goldens.hpp"
 
+#include "tests/compare/goldens.hpp"
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +14,8 @@ namespace {
 using Doubles = std::vector<double>;
 
 double normal(Random& random) {
-    return std::sqrt(-2 * std::log(std::max(random.uniform(), 1e-300))) * std::cos(2 * std::numbers::pi * random.uniform());
+    return std::sqrt(-2 * std::log(std::max(random.uniform(), 1e-300))) *
+           std::cos(2 * std::numbers::pi * random.uniform());
 }
 
 ResamplingOptions quick(int resamples, std::uint64_t seed = 1, int threads = 2) {
@@ -49,7 +49,8 @@ TEST(SignFlip, AgreesWithScipysPermutationTest) {
         options.permutations = 20000;
         double const p = sign_flip_test(differences, options);
         if (golden.at("exact").get<bool>())
-            EXPECT_DOUBLE_EQ(p, golden.at("p").get<double>()) << differences.size() << " differences, all " << (1 << differences.size()) << " swaps";
+            EXPECT_DOUBLE_EQ(p, golden.at("p").get<double>())
+                << differences.size() << " differences, all " << (1 << differences.size()) << " swaps";
         else // two Monte-Carlo estimates of one p: four standard errors of theirs
             EXPECT_NEAR(p, golden.at("p").get<double>(), 4 * std::sqrt(p * (1 - p) * (1 / 20000.0 + 1 / 99999.0)));
     }
@@ -112,8 +113,8 @@ TEST(Bootstrap, EveryReplicateIsTheMetricOfItsExamples) {
 }
 
 TEST(Bootstrap, CoversTheTruthAboutNineteenTimesInTwenty) {
-    // 120 proteins of 30 residues whose accuracies differ; the truth is the mean accuracy, .7. Were residues resampled instead of
-    // proteins, the intervals would be too narrow by a factor of about 2.5 and cover well below 80%.
+    // 120 proteins of 30 residues whose accuracies differ; the truth is the mean accuracy, .7. Were residues resampled
+    // instead of proteins, the intervals would be too narrow by a factor of about 2.5 and cover well below 80%.
     Random random{23};
     int covered = 0, covered_by_residues = 0;
     constexpr int trials = 300;
@@ -183,7 +184,8 @@ TEST(Bootstrap, HasTheSameBytesForAnyNumberOfThreads) {
 }
 
 TEST(Bootstrap, RefusesRunsOfUnequalLength) {
-    ScoreTable const table{{ExampleScores{MetricKind::ratio, {1}, {1}}}, {ExampleScores{MetricKind::ratio, {1, 1}, {1, 1}}}};
+    ScoreTable const table{{ExampleScores{MetricKind::ratio, {1}, {1}}},
+                           {ExampleScores{MetricKind::ratio, {1, 1}, {1, 1}}}};
     EXPECT_THROW(bootstrap({&table, 1}, quick(10)), error);
 }
 
@@ -207,9 +209,11 @@ TEST(PairedContributions, SumToTheDifferenceOfTheMetrics) {
         for (int i = 0; i < 60; ++i) {
             double const second = kind == MetricKind::ratio ? 1 + random.below(9) : normal(random);
             for (auto* arm : {&a, &b})
-                for (auto& run : *arm) run.second.push_back(second), run.first.push_back(std::round(4 * normal(random)) + .2 * second);
+                for (auto& run : *arm)
+                    run.second.push_back(second), run.first.push_back(std::round(4 * normal(random)) + .2 * second);
         }
-        double const direct = (evaluate(a[0]) + evaluate(a[1])) / 2 - (evaluate(b[0]) + evaluate(b[1]) + evaluate(b[2])) / 3;
+        double const direct =
+            (evaluate(a[0]) + evaluate(a[1])) / 2 - (evaluate(b[0]) + evaluate(b[1]) + evaluate(b[2])) / 3;
         double sum = 0;
         for (double const c : paired_contributions(a, b)) sum += c;
         EXPECT_NEAR(sum, direct, 1e-12);

@@ -1,8 +1,7 @@
+#include "compare/published.hpp"
 #include "compare/summary.hpp"
 
-#include "compare/published.hpp"
 #include "tests/compare/synthetic_result.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,8 +12,16 @@ namespace tape {
 namespace {
 
 Difference made_difference(std::string a, std::string b, Question question, double value, double half, double p) {
-    return {.a = std::move(a), .b = std::move(b), .question = question, .interval = {value, value - half, value + half}, .p = p, .p_holm = p,
-            .effect = 1, .detectable = half, .better = 10, .worse = 5};
+    return {.a = std::move(a),
+            .b = std::move(b),
+            .question = question,
+            .interval = {value, value - half, value + half},
+            .p = p,
+            .p_holm = p,
+            .effect = 1,
+            .detectable = half,
+            .better = 10,
+            .worse = 5};
 }
 
 /// A result of `tasks` tasks with three arms, and an analysis that says what `differences` say.
@@ -47,7 +54,9 @@ TEST(Verdict, SaysWhoWinsOnHowManyTasks) {
                        {made_difference("msa", "transformer", Question::sources, -.2, .05, .001)},
                        {made_difference("msa", "transformer", Question::sources, .01, .03, .6)}}};
     auto const verdict = make_verdict(story.result, story.analysis);
-    EXPECT_EQ(verdict.headline, "Of 3 tasks, the alignment (msa) wins 1, the language model (transformer) wins 1; 1 cannot be told apart.");
+    EXPECT_EQ(
+        verdict.headline,
+        "Of 3 tasks, the alignment (msa) wins 1, the language model (transformer) wins 1; 1 cannot be told apart.");
     ASSERT_EQ(verdict.sentences.size(), 3U);
     EXPECT_EQ(verdict.sentences[0], "msa ahead \u2014 Task 0 +0.060 [+0.050, +0.070].");
     EXPECT_EQ(verdict.sentences[1], "transformer ahead \u2014 Task 1 +0.200 [+0.150, +0.250].");
@@ -56,8 +65,9 @@ TEST(Verdict, SaysWhoWinsOnHowManyTasks) {
 }
 
 TEST(Verdict, IsHonestWhenNothingIsShown) {
-    Story const story{{{made_difference("msa", "transformer", Question::sources, .06, .1, .3)},
-                       {made_difference("msa", "transformer", Question::sources, .02, .01, .08)}}}; // interval clear of zero, p not
+    Story const story{
+        {{made_difference("msa", "transformer", Question::sources, .06, .1, .3)},
+         {made_difference("msa", "transformer", Question::sources, .02, .01, .08)}}}; // interval clear of zero, p not
     EXPECT_EQ(make_verdict(story.result, story.analysis).headline,
               "On 2 tasks the alignment (msa) and the language model (transformer) cannot be told apart.");
 }
@@ -83,11 +93,14 @@ TEST(Verdict, WarnsOfQuickPresetSingleSeedConstantHeadsAndLeaks) {
     story.analysis.tasks[0].in_training = 3;
     auto const cautions = make_verdict(story.result, story.analysis).cautions;
     ASSERT_EQ(cautions.size(), 4U);
-    EXPECT_EQ(cautions[0], "Quick preset: the heads saw few training proteins (Task 0 300 of 5000). This shows that the comparison "
-                           "runs; it is not a measurement of the published finding.");
+    EXPECT_EQ(cautions[0],
+              "Quick preset: the heads saw few training proteins (Task 0 300 of 5000). This shows that the comparison "
+              "runs; it is not a measurement of the published finding.");
     EXPECT_TRUE(cautions[1].starts_with("One seed only"));
-    EXPECT_EQ(cautions[2], "Task 0 (Spearman): a run of transformer gives every example the same answer; its head has not learnt.");
-    EXPECT_EQ(cautions[3], "Task 0 (Spearman): 3 of 40 test sequences also stand in the training part; the details repeat the results without them.");
+    EXPECT_EQ(cautions[2],
+              "Task 0 (Spearman): a run of transformer gives every example the same answer; its head has not learnt.");
+    EXPECT_EQ(cautions[3], "Task 0 (Spearman): 3 of 40 test sequences also stand in the training part; the details "
+                           "repeat the results without them.");
 }
 
 TEST(Verdict, WithoutBothSidesAsksNoQuestion) {
@@ -119,11 +132,13 @@ TEST(SummaryText, ShowsAnArmThatDidNotRunAndAnUndefinedValue) {
     Story story{{{}}};
     story.analysis.tasks[0].arms.erase(story.analysis.tasks[0].arms.begin());
     story.analysis.tasks[0].arms[0].metrics[0].interval = {NAN, NAN, NAN};
-    EXPECT_EQ(lines_of(summary_text(story.result, story.analysis)).at(1), "task0  Spearman  -       n/a [n/a, n/a]  0.500* [0.400, 0.600]");
+    EXPECT_EQ(lines_of(summary_text(story.result, story.analysis)).at(1),
+              "task0  Spearman  -       n/a [n/a, n/a]  0.500* [0.400, 0.600]");
 }
 
 TEST(SummaryTsv, HoldsEveryMetricOfEveryArm) {
-    auto const result = test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    auto const result =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
     ResamplingOptions options;
     options.resamples = 100;
     options.permutations = 100;
@@ -133,7 +148,8 @@ TEST(SummaryTsv, HoldsEveryMetricOfEveryArm) {
     for (auto const& task : analysis.tasks) expected += task.arms.size() * task.metrics.size();
     EXPECT_EQ(lines.size(), expected);
     for (auto const& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), '\t'), 10) << line;
-    auto const msa = std::find_if(lines.begin(), lines.end(), [](auto const& l) { return l.starts_with("secondary_structure\tQ3\tmsa\t"); });
+    auto const msa = std::find_if(lines.begin(), lines.end(),
+                                  [](auto const& l) { return l.starts_with("secondary_structure\tQ3\tmsa\t"); });
     ASSERT_NE(msa, lines.end());
     EXPECT_TRUE(msa->ends_with("\t3\t12\t500\tconv residue head (128, kernel 5)\t0.80")) << *msa;
 }

@@ -35,7 +35,8 @@ double skill(std::string const& arm, std::string const& task) {
     return structure ? 0.76 : task == "remote_homology" ? 0.36 : 0.61; // the union
 }
 
-std::vector<std::string> const arm_names{"onehot", "msa", "transformer", "transformer@random", "unirep", "msa+transformer"};
+std::vector<std::string> const arm_names{"onehot",         "msa", "transformer", "transformer@random", "unirep",
+                                         "msa+transformer"};
 
 Run start_run(std::string const& arm, std::uint64_t seed, std::string const& head) {
     Run run;
@@ -74,8 +75,15 @@ void add_evidence(TaskResult& task, std::vector<float> const& depths) {
 TaskResult residue_task(Random& random, SyntheticSize const& size, int classes) {
     TaskResult result;
     std::string const metric = classes == 3 ? "Q3" : "Q8";
-    result.task = {classes == 3 ? "secondary_structure" : "secondary_structure_q8", "Secondary structure (" + metric + ")",
-                   TaskKind::residue_class, {}, classes, "train", "valid", "cb513", metric};
+    result.task = {classes == 3 ? "secondary_structure" : "secondary_structure_q8",
+                   "Secondary structure (" + metric + ")",
+                   TaskKind::residue_class,
+                   {},
+                   classes,
+                   "train",
+                   "valid",
+                   "cb513",
+                   metric};
     for (int c = 0; c < classes; ++c) result.task.class_names.push_back(std::string{"HECTGSBI"[c]});
     for (int p = 0; p < size.residue_proteins; ++p) {
         TestExample example;
@@ -83,7 +91,8 @@ TaskResult residue_task(Random& random, SyntheticSize const& size, int classes) 
         example.residues = random_protein(random, 50 + random.below(150));
         for (std::size_t i = 0; i < example.residues.size(); ++i) {
             bool const labelled = random.uniform() < 0.98;
-            example.residue_labels.push_back(static_cast<std::int16_t>(labelled ? static_cast<int>(random.below(static_cast<std::uint32_t>(classes))) : -1));
+            example.residue_labels.push_back(static_cast<std::int16_t>(
+                labelled ? static_cast<int>(random.below(static_cast<std::uint32_t>(classes))) : -1));
             example.mask.push_back(random.uniform() < 0.95);
         }
         result.examples.push_back(std::move(example));
@@ -97,9 +106,10 @@ TaskResult residue_task(Random& random, SyntheticSize const& size, int classes) 
                 double const right = helped(skill(arm, result.task.name), arm, depths[p]);
                 Prediction prediction;
                 for (auto const label : example.residue_labels)
-                    prediction.residue_classes.push_back(label >= 0 && random.uniform() < right
-                                                             ? label
-                                                             : static_cast<std::int16_t>(random.below(static_cast<std::uint32_t>(classes))));
+                    prediction.residue_classes.push_back(
+                        label >= 0 && random.uniform() < right
+                            ? label
+                            : static_cast<std::int16_t>(random.below(static_cast<std::uint32_t>(classes))));
                 run.predictions.push_back(std::move(prediction));
             }
             result.runs.push_back(std::move(run));
@@ -138,7 +148,8 @@ ContactMap draw_map(Random& random, TestExample const& example, std::string cons
             bool const contact = std::binary_search(example.contacts.begin(), example.contacts.end(),
                                                     std::array<int, 2>{static_cast<int>(i), static_cast<int>(j)});
             double const score = 4 * quality * (contact ? 1 : 0) - 4.5 + 0.9 * normal(random);
-            map.probability[i * length + j] = map.probability[j * length + i] = static_cast<float>(1 / (1 + std::exp(-score)));
+            map.probability[i * length + j] = map.probability[j * length + i] =
+                static_cast<float>(1 / (1 + std::exp(-score)));
         }
     return map;
 }
@@ -150,7 +161,8 @@ std::vector<PairPrediction> top_of_ranges(ContactMap const& map) {
         for (int i = 0; i < map.length; ++i)
             for (int j = i + from; j < map.length && j - i < below; ++j)
                 range.push_back({i, j, map.probability[static_cast<std::size_t>(i * map.length + j)]});
-        std::stable_sort(range.begin(), range.end(), [](auto const& a, auto const& b) { return a.probability > b.probability; });
+        std::stable_sort(range.begin(), range.end(),
+                         [](auto const& a, auto const& b) { return a.probability > b.probability; });
         range.resize(std::min(range.size(), static_cast<std::size_t>(map.length)));
         kept.insert(kept.end(), range.begin(), range.end());
     }
@@ -159,7 +171,8 @@ std::vector<PairPrediction> top_of_ranges(ContactMap const& map) {
 
 TaskResult pair_task(Random& random, SyntheticSize const& size, std::vector<ContactMap>& maps) {
     TaskResult result;
-    result.task = {"contact", "Contacts (P@L/5)", TaskKind::residue_pair, {}, 0, "train", "valid", "test_psicov150", "P@L/5"};
+    result.task = {"contact", "Contacts (P@L/5)", TaskKind::residue_pair, {}, 0, "train", "valid", "test_psicov150",
+                   "P@L/5"};
     for (int p = 0; p < size.pair_proteins; ++p) {
         TestExample example;
         example.id = std::to_string(1 + p) + "xyzA";
@@ -174,7 +187,8 @@ TaskResult pair_task(Random& random, SyntheticSize const& size, std::vector<Cont
         for (std::uint64_t seed = 1; seed <= static_cast<std::uint64_t>(size.seeds); ++seed) {
             Run run = start_run(arm, seed, "pair head (64, 8 blocks)");
             for (std::size_t p = 0; p < result.examples.size(); ++p) {
-                auto const map = draw_map(random, result.examples[p], arm, helped(skill(arm, "contact"), arm, depths[p]));
+                auto const map =
+                    draw_map(random, result.examples[p], arm, helped(skill(arm, "contact"), arm, depths[p]));
                 if (seed == 1 && p < 2) maps.push_back(map);
                 run.predictions.push_back({{}, top_of_ranges(map), {}, 0});
             }
@@ -188,7 +202,15 @@ TaskResult pair_task(Random& random, SyntheticSize const& size, std::vector<Cont
 TaskResult class_task(Random& random, SyntheticSize const& size) {
     constexpr int folds = 1195;
     TaskResult result;
-    result.task = {"remote_homology", "Remote homology (accuracy)", TaskKind::protein_class, {}, folds, "train", "valid", "test_fold", "accuracy"};
+    result.task = {"remote_homology",
+                   "Remote homology (accuracy)",
+                   TaskKind::protein_class,
+                   {},
+                   folds,
+                   "train",
+                   "valid",
+                   "test_fold",
+                   "accuracy"};
     for (int p = 0; p < size.class_proteins; ++p) {
         TestExample example;
         example.id = "d" + std::to_string(p) + "a_";
@@ -202,10 +224,13 @@ TaskResult class_task(Random& random, SyntheticSize const& size) {
             for (auto const& example : result.examples) {
                 Prediction prediction;
                 while (prediction.top_classes.size() < 10)
-                    if (int const guess = static_cast<int>(random.below(folds)); guess != example.class_label) prediction.top_classes.push_back(guess);
+                    if (int const guess = static_cast<int>(random.below(folds)); guess != example.class_label)
+                        prediction.top_classes.push_back(guess);
                 double const luck = random.uniform(), right = skill(arm, "remote_homology");
-                if (luck < right) prediction.top_classes[0] = example.class_label;
-                else if (luck < 1.5 * right) prediction.top_classes[5] = example.class_label;
+                if (luck < right)
+                    prediction.top_classes[0] = example.class_label;
+                else if (luck < 1.5 * right)
+                    prediction.top_classes[5] = example.class_label;
                 run.predictions.push_back(std::move(prediction));
             }
             result.runs.push_back(std::move(run));
@@ -216,7 +241,15 @@ TaskResult class_task(Random& random, SyntheticSize const& size) {
 TaskResult value_task(Random& random, SyntheticSize const& size, std::string const& name) {
     TaskResult result;
     bool const gfp = name == "fluorescence";
-    result.task = {name, gfp ? "Fluorescence (Spearman)" : "Stability (Spearman)", TaskKind::protein_value, {}, 0, "train", "valid", "test", "Spearman"};
+    result.task = {name,
+                   gfp ? "Fluorescence (Spearman)" : "Stability (Spearman)",
+                   TaskKind::protein_value,
+                   {},
+                   0,
+                   "train",
+                   "valid",
+                   "test",
+                   "Spearman"};
     std::string const wild_type = random_protein(random, gfp ? 237 : 43);
     for (int p = 0; p < size.variants; ++p) {
         TestExample example;
@@ -238,7 +271,8 @@ TaskResult value_task(Random& random, SyntheticSize const& size, std::string con
             double const quality = skill(arm, name);
             for (auto const& example : result.examples) {
                 Prediction prediction;
-                prediction.value = 2.5 + quality * (example.value - 2.5) + 1.1 * std::sqrt(1 - quality * quality) * normal(random);
+                prediction.value =
+                    2.5 + quality * (example.value - 2.5) + 1.1 * std::sqrt(1 - quality * quality) * normal(random);
                 run.predictions.push_back(std::move(prediction));
             }
             result.runs.push_back(std::move(run));
@@ -253,7 +287,8 @@ EmbeddingSample draw_embedding(Random& random, std::string const& source, int po
         sample.ids.push_back("flu" + std::to_string(p));
         sample.values.push_back(value);
         sample.mutations.push_back(1 + static_cast<int>(random.below(10)));
-        sample.points.push_back({static_cast<float>(separation * (value - 2.5) + 6 * normal(random)), static_cast<float>(6 * normal(random))});
+        sample.points.push_back({static_cast<float>(separation * (value - 2.5) + 6 * normal(random)),
+                                 static_cast<float>(6 * normal(random))});
     }
     sample.kl_divergence = 1.2 - 0.02 * separation;
     return sample;
@@ -267,7 +302,8 @@ PositionStatistics draw_positions(Random& random, int rows) {
         double const entropy = 2.6 * random.uniform();
         positions.entropy.push_back(i == 5 ? std::numeric_limits<double>::quiet_NaN() : entropy);
         positions.mean_value.push_back(2 + 0.4 * entropy + 0.4 * normal(random));
-        positions.mean_single.push_back(i % 11 == 0 ? std::numeric_limits<double>::quiet_NaN() : 2.6 + 0.3 * entropy + 0.5 * normal(random));
+        positions.mean_single.push_back(i % 11 == 0 ? std::numeric_limits<double>::quiet_NaN()
+                                                    : 2.6 + 0.3 * entropy + 0.5 * normal(random));
     }
     positions.spearman_all = 0.47;
     positions.spearman_single = 0.41;
@@ -275,8 +311,10 @@ PositionStatistics draw_positions(Random& random, int rows) {
         positions.row_ids.push_back(r == 0 ? "avGFP" : "UniRef100_A0A0" + std::to_string(100000 + r) + "_long");
         std::string row = positions.wild_type;
         for (std::size_t i = 0; i < row.size() && r > 0; ++i)
-            if (double const u = random.uniform(); u < 0.04) row[i] = '-';
-            else if (u < 0.4) row[i] = letters[random.below(20)];
+            if (double const u = random.uniform(); u < 0.04)
+                row[i] = '-';
+            else if (u < 0.4)
+                row[i] = letters[random.below(20)];
         positions.rows.push_back(std::move(row));
     }
     return positions;
@@ -287,12 +325,18 @@ PositionStatistics draw_positions(Random& random, int rows) {
 Result synthetic_result(SyntheticSize const& size, std::uint64_t seed) {
     Random random{seed};
     Result result;
-    result.manifest = {.program = "tape-compare", .argv = {"tape-compare", "--features", "msa,transformer", "--preset", "quick"},
-                       .version = "0.1.0", .seed = seed, .inputs = {{"starter.tdb", "00112233445566778899aabbccddeeff"}},
-                       .details = {{"device", "cpu"}, {"threads", "2"}}, .started = "2026-01-02T03:04:05Z", .seconds = 123.456};
+    result.manifest = {.program = "tape-compare",
+                       .argv = {"tape-compare", "--features", "msa,transformer", "--preset", "quick"},
+                       .version = "0.1.0",
+                       .seed = seed,
+                       .inputs = {{"starter.tdb", "00112233445566778899aabbccddeeff"}},
+                       .details = {{"device", "cpu"}, {"threads", "2"}},
+                       .started = "2026-01-02T03:04:05Z",
+                       .seconds = 123.456};
     result.preset = "quick";
     for (auto const& name : arm_names) result.arms.push_back({name, {name}, {"features of " + name}, {}});
-    result.arms.back() = {"msa+transformer", {"msa", "transformer"}, {"features of msa", "features of transformer"}, {}};
+    result.arms.back() = {
+        "msa+transformer", {"msa", "transformer"}, {"features of msa", "features of transformer"}, {}};
     for (int s = 1; s <= size.seeds; ++s) result.seeds.push_back(static_cast<std::uint64_t>(s));
     result.tasks.push_back(residue_task(random, size, 3));
     result.tasks.push_back(residue_task(random, size, 8));
@@ -300,8 +344,10 @@ Result synthetic_result(SyntheticSize const& size, std::uint64_t seed) {
     result.tasks.push_back(class_task(random, size));
     result.tasks.push_back(value_task(random, size, "fluorescence"));
     result.tasks.push_back(value_task(random, size, "stability"));
-    result.embeddings = {draw_embedding(random, "transformer", size.embedding_points, 9), draw_embedding(random, "unirep", size.embedding_points, 8),
-                         draw_embedding(random, "transformer@random", size.embedding_points, 2), draw_embedding(random, "onehot", size.embedding_points, 3)};
+    result.embeddings = {draw_embedding(random, "transformer", size.embedding_points, 9),
+                         draw_embedding(random, "unirep", size.embedding_points, 8),
+                         draw_embedding(random, "transformer@random", size.embedding_points, 2),
+                         draw_embedding(random, "onehot", size.embedding_points, 3)};
     result.positions.push_back(draw_positions(random, size.alignment_rows));
     result.notes = {"made up by tests/compare/synthetic_result.cpp; no protein was harmed"};
     return result;

@@ -12,7 +12,8 @@ struct SyntheticSize {
     int embedding_points = 200, alignment_rows = 12;
 };
 
-/// A result with every field filled, of all four kinds of task and six arms, whose truth is known: predictions are drawn so that
+/// A result with every field filled, of all four kinds of task and six arms, whose truth is known: predictions are
+/// drawn so that
 ///   secondary structure, contacts   msa > transformer > transformer@random > onehot, the union a little above msa
 ///   remote homology                 transformer > msa
 ///   fluorescence, stability         transformer > onehot; msa and transformer@random at chance or near it

@@ -1,9 +1,8 @@
-#include "compare/tsne.hpp"
-
 #include "compare/random.hpp"
+#include "compare/tsne.hpp"
 #include "data/error.hpp"
-#include "tests/compare/goldens.hpp"
 
+#include "tests/compare/goldens.hpp"
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -58,7 +57,8 @@ TEST(Tsne, SeparatesTheClusters) {
 
 TEST(Tsne, HasTheSameBytesForAnyNumberOfThreads) {
     auto const x = golden_points();
-    EXPECT_EQ(tsne(x, 180, 10, {.iterations = 120, .threads = 1}).points, tsne(x, 180, 10, {.iterations = 120, .threads = 3}).points);
+    EXPECT_EQ(tsne(x, 180, 10, {.iterations = 120, .threads = 1}).points,
+              tsne(x, 180, 10, {.iterations = 120, .threads = 3}).points);
 }
 
 TEST(Neighbourhoods, HaveThePerplexityAskedFor) {
@@ -85,7 +85,8 @@ TEST(PrincipalComponents, OfAWideMatrixAgreeWithNumpysSingularValues) {
     std::vector<float> x(n * d);
     for (std::size_t i = 0; i < n; ++i)
         for (std::size_t j = 0; j < d; ++j)
-            x[i * d + j] = static_cast<float>(std::sin(.37 * static_cast<double>(i * (1 + j % 7))) / static_cast<double>(1 + j % 5) +
+            x[i * d + j] = static_cast<float>(std::sin(.37 * static_cast<double>(i * (1 + j % 7))) /
+                                                  static_cast<double>(1 + j % 5) +
                                               .01 * static_cast<double>(i * (j % 3)));
     auto const scores = principal_components(x, n, d, 5);
     for (std::size_t c = 0; c < 5; ++c) {
@@ -103,14 +104,16 @@ TEST(PrincipalComponents, ByIterationEqualThoseFromTheCovariance) {
     std::vector<float> x(n * narrow), padded(n * wide);
     for (std::size_t i = 0; i < n; ++i)
         for (std::size_t j = 0; j < narrow; ++j)
-            padded[i * wide + j] = x[i * narrow + j] = static_cast<float>((random.uniform() - .5) * std::pow(.6, static_cast<double>(j)));
+            padded[i * wide + j] = x[i * narrow + j] =
+                static_cast<float>((random.uniform() - .5) * std::pow(.6, static_cast<double>(j)));
     auto const exact = principal_components(x, n, narrow, 4), iterated = principal_components(padded, n, wide, 4);
     for (std::size_t k = 0; k < exact.size(); ++k) ASSERT_NEAR(exact[k], iterated[k], 2e-4) << k;
 }
 
 TEST(Tsne, SurvivesEqualPointsAndFewPoints) {
     std::vector<float> const same(40 * 3, 1.0F);
-    for (auto const& point : tsne(same, 40, 3, {.iterations = 50}).points) EXPECT_TRUE(std::isfinite(point[0]) && std::isfinite(point[1]));
+    for (auto const& point : tsne(same, 40, 3, {.iterations = 50}).points)
+        EXPECT_TRUE(std::isfinite(point[0]) && std::isfinite(point[1]));
     auto const few = tsne(std::vector<float>{0, 1, 2, 10, 11, 12}, 6, 1, {.iterations = 50});
     EXPECT_DOUBLE_EQ(few.perplexity, 5.0 / 3);
 }
@@ -137,7 +140,8 @@ TEST(Tsne, TakesAThousandWidePointsInSeconds) {
     double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     RecordProperty("seconds", std::to_string(seconds));
     EXPECT_EQ(result.points.size(), n);
-    EXPECT_LT(seconds, 120) << "about two seconds on two free cores; the limit leaves room for sanitizers and busy machines";
+    EXPECT_LT(seconds, 120)
+        << "about two seconds on two free cores; the limit leaves room for sanitizers and busy machines";
 }
 
 } // namespace

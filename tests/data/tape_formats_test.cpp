@@ -19,7 +19,7 @@ void expect_secondary_structure(Dataset const& dataset) {
     EXPECT_EQ(dataset.examples[1].protein.residues, "GHIKL");
 }
 
-void expect_fluorescence(Dataset const& dataset, bool has_ids) {
+[[maybe_unused]] void expect_fluorescence(Dataset const& dataset, bool has_ids) {
     ASSERT_EQ(dataset.examples.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i) {
         Example const& example = dataset.examples[i];
