@@ -321,13 +321,5 @@ TEST(Parents, AreDerivedFromADataSet) {
     for (int i = 1; i < 6; ++i) EXPECT_EQ(pooled_value(features[i].pooled, "mutations"), 1);
 }
 
-#ifndef TAPE_WITH_SEARCH
-TEST(MsaSource, ASearchNeedsABuildThatHasIt) {
-    MsaSourceOptions options;
-    options.database = "some.tdb";
-    EXPECT_THROW(MsaSource{options}, usage_error);
-}
-#endif
-
 } // namespace
 } // namespace tape

@@ -1,0 +1,199 @@
+#include "data/alphabet.hpp"
+#include "data/npy.hpp"
+
+#include "tests/cli/cli_fixture.hpp"
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <random>
+#include <sstream>
+
+namespace tape {
+namespace {
+
+/// Two families of relatives and some unrelated sequences.
+class TapeMsa : public test::CliTest {
+  protected:
+    std::string const first_ = random_residues(1, 90), second_ = random_residues(2, 70),
+                      lonely_ = random_residues(3, 80);
+
+    static std::string random_residues(unsigned seed, std::size_t length) {
+        std::mt19937 random{seed};
+        std::string residues;
+        for (std::size_t i = 0; i < length; ++i) residues.push_back(amino_acids[random() % 20]);
+        return residues;
+    }
+
+    static std::string relative(std::string residues, unsigned seed) {
+        std::mt19937 random{seed};
+        for (char& c : residues)
+            if (random() % 4 == 0) c = amino_acids[random() % 20];
+        return residues;
+    }
+
+    void SetUp() override {
+        CliTest::SetUp();
+        std::string database;
+        for (unsigned i = 0; i < 30; ++i) {
+            database += ">f" + std::to_string(i) + "\n" + relative(first_, 10 + i) + "\n";
+            if (i < 12) database += ">s" + std::to_string(i) + "\n" + relative(second_, 100 + i) + "\n";
+        }
+        for (unsigned i = 0; i < 300; ++i)
+            database += ">u" + std::to_string(i) + "\n" + random_residues(1000 + i, 60 + i % 100) + "\n";
+        write("db.fasta", database);
+        write("q.fasta", ">first\n" + first_ + "\n>second some words\n" + second_ + "\n>lonely\n" + lonely_ + "\n");
+        ASSERT_EQ(run("tape-db", {"build", "db.fasta", "-o", "db.tdb"}).exit_code, 0);
+    }
+
+    static std::vector<std::string> lines(std::string const& text) {
+        std::vector<std::string> result;
+        std::istringstream in{text};
+        for (std::string line; std::getline(in, line);) result.push_back(line);
+        return result;
+    }
+};
+
+TEST_F(TapeMsa, WritesAlignmentsFeaturesHitsAndManifest) {
+    auto const outcome = run("tape-msa", {"q.fasta", "--db", "db.tdb", "--rounds", "2", "-o", "out"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err, "tape-msa: no homologs of 'lonely' in db.tdb at E <= 0.001: wrote the query alone\n");
+    EXPECT_EQ(std::ranges::count(read("out/first.a3m"), '>'), 31);
+    EXPECT_EQ(std::ranges::count(read("out/second.a3m"), '>'), 13);
+    EXPECT_EQ(read("out/lonely.a3m"), ">lonely\n" + lonely_ + "\n");
+    auto const table = lines(outcome.out);
+    ASSERT_EQ(table.size(), 4u) << outcome.out;
+    EXPECT_TRUE(table[0].starts_with("query "));
+    EXPECT_TRUE(table[1].starts_with("first                         90        30 ")) << table[1];
+    EXPECT_NE(table[3].find("search of db.tdb: no homologs"), std::string::npos) << table[3];
+
+    auto const arrays = read_npz(path("out/second.features.npz"));
+    EXPECT_EQ(arrays.at("frequencies").shape, (std::vector<std::size_t>{70, 20}));
+    EXPECT_EQ(arrays.at("alignment").shape, (std::vector<std::size_t>{13, 70}));
+
+    auto const hits = lines(read("out/hits.tsv"));
+    EXPECT_EQ(hits[0],
+              "#query\ttarget\tevalue\tbits\tround\tidentity\tquery_begin\tquery_end\ttarget_begin\ttarget_end");
+    EXPECT_EQ(hits.size(), 43u);
+    EXPECT_TRUE(hits[1].starts_with("first\tf"));
+
+    auto const manifest = nlohmann::json::parse(read("out/manifest.json"));
+    EXPECT_EQ(manifest.at("program"), "tape-msa");
+    EXPECT_EQ(manifest.at("argv").size(), 8u);
+    EXPECT_EQ(manifest.at("details").at("queries without homologs"), "1");
+    EXPECT_EQ(manifest.at("inputs").size(), 2u);
+}
+
+TEST_F(TapeMsa, TheSameLineAgainKeepsWhatIsThere) {
+    std::vector<std::string> const line{"q.fasta", "--db", "db.tdb", "-o", "out"};
+    ASSERT_EQ(run("tape-msa", line).exit_code, 0);
+    auto const hits = read("out/hits.tsv"), features = read("out/first.features.npz");
+    auto const written = std::filesystem::last_write_time(path("out/first.a3m"));
+    std::filesystem::remove(path("out/second.a3m"));
+    std::filesystem::remove(path("out/hits.tsv"));
+    auto const again = run("tape-msa", line);
+    EXPECT_EQ(again.exit_code, 0);
+    auto const table = lines(again.out);
+    EXPECT_TRUE(table[1].ends_with(" (kept)"));
+    EXPECT_FALSE(table[2].ends_with(" (kept)"));
+    EXPECT_EQ(std::filesystem::last_write_time(path("out/first.a3m")), written);
+    EXPECT_TRUE(std::filesystem::exists(path("out/second.a3m")));
+    EXPECT_EQ(read("out/hits.tsv"), hits);
+    // Another option or --force computes again.
+    auto longer = line;
+    longer.insert(longer.end(), {"--max-hits", "5"});
+    EXPECT_EQ(run("tape-msa", longer).out.find("(kept)"), std::string::npos);
+    EXPECT_EQ(std::ranges::count(read("out/first.a3m"), '>'), 6);
+    auto forced = line;
+    forced.push_back("--force");
+    EXPECT_EQ(run("tape-msa", forced).out.find("(kept)"), std::string::npos);
+    EXPECT_EQ(read("out/first.features.npz"), features);
+}
+
+TEST_F(TapeMsa, HitsWithoutAFolderSearchesOnly) {
+    auto const outcome =
+        run("tape-msa", {"q.fasta", "--db", "db.tdb", "--rounds", "1", "--evalue", "10000", "--hits", "hits.tsv"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    auto const hits = lines(read("hits.tsv"));
+    EXPECT_EQ(hits[0], "#query\ttarget\tevalue\tbits");
+    EXPECT_GT(hits.size(), 200u);
+    EXPECT_EQ(std::ranges::count(hits[1], '\t'), 3);
+    EXPECT_EQ(files(), (std::vector<std::string>{"db.fasta", "db.tdb", "hits.tsv", "q.fasta"}));
+}
+
+TEST_F(TapeMsa, AFastaDatabaseIsMadeSearchableOnce) {
+    auto const first = run("tape-msa", {"q.fasta", "--db", "db.fasta", "--hits", "hits.tsv"});
+    EXPECT_EQ(first.exit_code, 0);
+    EXPECT_TRUE(first.err.starts_with("made a database of db.fasta (342 sequences): ")) << first.err;
+    auto const second = run("tape-msa", {"q.fasta", "--db", "db.fasta", "--hits", "again.tsv"});
+    EXPECT_EQ(second.err.find("made a database"), std::string::npos);
+    EXPECT_EQ(read("hits.tsv"), read("again.tsv"));
+}
+
+TEST_F(TapeMsa, AllFormatsAndAView) {
+    auto const outcome = run("tape-msa", {"q.fasta", "--db", "db.tdb", "-o", "out", "--format", "a3m,a2m,sto,fasta",
+                                          "--features", "json", "--view"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(read("out/first.sto").starts_with("# STOCKHOLM 1.0\n"));
+    EXPECT_EQ(std::ranges::count(read("out/first.fasta"), '>'), 31);
+    EXPECT_EQ(nlohmann::json::parse(read("out/first.features.json")).at("entropy").size(), 90u);
+    EXPECT_NE(outcome.out.find("conservation            "), std::string::npos);
+    EXPECT_NE(outcome.out.find("and 10 more rows"), std::string::npos);
+}
+
+TEST_F(TapeMsa, ReadyAlignmentsAreNotSearched) {
+    write("ready/first.a3m", ">x\n" + first_ + "\n>y\n" + relative(first_, 5) + "\n");
+    auto const outcome = run("tape-msa", {"q.fasta", "--msa-dir", "ready", "--db", "db.tdb", "-o", "out"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(std::ranges::count(read("out/first.a3m"), '>'), 2);
+    EXPECT_TRUE(read("out/first.a3m").starts_with(">first\n"));
+    EXPECT_EQ(std::ranges::count(read("out/second.a3m"), '>'), 13);
+    EXPECT_NE(lines(outcome.out)[1].find("ready alignments of ready"), std::string::npos);
+    auto const alone = run("tape-msa", {"q.fasta", "--msa-dir", "ready", "-o", "out2"});
+    EXPECT_EQ(alone.exit_code, 0);
+    EXPECT_EQ(alone.err, "tape-msa: no alignment of 'second' in ready and no --db: wrote the query alone\n"
+                         "tape-msa: no alignment of 'lonely' in ready and no --db: wrote the query alone\n");
+}
+
+TEST_F(TapeMsa, IdsThatAreNoFileNames) {
+    write("odd.fasta", ">sp/1\n" + first_ + "\n");
+    auto const outcome = run("tape-msa", {"odd.fasta", "--db", "db.tdb", "-o", "out"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err, "tape-msa: record 'sp/1' is written as 'sp_1': its id is no file name\n");
+    EXPECT_TRUE(read("out/sp_1.a3m").starts_with(">sp/1\n"));
+    write("clash.fasta", ">sp/1\n" + first_ + "\n>sp_1\n" + first_ + "\n");
+    auto const clash = run("tape-msa", {"clash.fasta", "--db", "db.tdb", "-o", "out3"});
+    EXPECT_EQ(clash.exit_code, 3);
+    EXPECT_EQ(clash.err, "tape-msa: records 'sp/1' and 'sp_1' would both be written as 'sp_1'; rename one\n");
+    EXPECT_FALSE(std::filesystem::exists(path("out3")));
+}
+
+TEST_F(TapeMsa, UsageErrors) {
+    auto const error_of = [&](std::vector<std::string> const& arguments) {
+        auto const outcome = run("tape-msa", arguments);
+        EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+        return lines(outcome.err).at(0);
+    };
+    EXPECT_EQ(error_of({"q.fasta", "-o", "out"}),
+              "tape-msa: name a database with --db, or a folder of alignments with --msa-dir");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb"}),
+              "tape-msa: name a folder with -o, or a file with --hits to search only");
+    EXPECT_EQ(error_of({"q.fasta", "--msa-dir", "x", "--hits", "h.tsv"}),
+              "tape-msa: --hits without -o searches only, which needs --db");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--format", "a3n"}),
+              "tape-msa: --format: expected a3m, a2m, sto or fasta, saw 'a3n' (did you mean `a3m`?)");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--threads", "-1"}),
+              "tape-msa: --threads: expected 0 or more, saw -1");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--rounds", "0"}),
+              "tape-msa: --rounds: expected 1 or more, saw 0");
+}
+
+TEST_F(TapeMsa, ADryRunWritesNothing) {
+    auto const before = files();
+    auto const outcome = run("tape-msa", {"q.fasta", "--db", "db.tdb", "-o", "out", "--dry-run"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.out.substr(0, outcome.out.find(" (")), "3 query records of q.fasta against 342 sequences");
+    EXPECT_EQ(files(), before);
+}
+
+} // namespace
+} // namespace tape
