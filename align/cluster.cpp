@@ -19,7 +19,7 @@ namespace {
 constexpr int kmer_length = 9;
 constexpr std::size_t kmers_kept = 20;
 constexpr std::size_t centres_tried = 3;
-constexpr int clustering_rounds = 3;
+constexpr int clustering_rounds = 2;
 
 struct Kmer {
     std::uint64_t hash;
@@ -35,6 +35,7 @@ struct SharedKmer {
 struct Pair {
     std::uint32_t member, centre;
     std::int32_t diagonal; ///< position in the centre minus position in the member, of the first k-mer they share
+    bool closest = false;  ///< of the member's centres, the one with most k-mers in common
     float identity = 0;    ///< 0 until both thresholds are met
 
     auto operator<=>(Pair const&) const = default;
@@ -98,6 +99,7 @@ std::vector<Pair> candidate_pairs(Database const& database, std::vector<std::uin
             --centres.back().first;
         }
         std::ranges::sort(centres);
+        centres.front().second.closest = true;
         for (std::size_t c = 0; c < std::min(centres_tried, centres.size()); ++c) pairs.push_back(centres[c].second);
     }
     return pairs;
@@ -134,7 +136,7 @@ bool meets(Similarity const& similarity, ClusterOptions const& options) {
     return similarity.identity >= options.identity && similarity.coverage >= options.coverage;
 }
 
-/// Without gaps first, which settles most; then by local alignment for members that no centre took.
+/// Without gaps first, which settles most; then by local alignment with the closest centre for members that none took.
 void compare_pairs(Database const& database, std::vector<Pair>& pairs, ClusterOptions const& options) {
     parallel_for(pairs.size(), options.threads, [&](std::size_t p, int) {
         auto const similarity = along_diagonal(database.residues(pairs[p].centre), database.residues(pairs[p].member), pairs[p].diagonal);
@@ -155,7 +157,7 @@ void compare_pairs(Database const& database, std::vector<Pair>& pairs, ClusterOp
         auto const centre = database.residues(pairs[starts[s]].centre);
         std::optional<GappedAligner> aligner;
         for (std::size_t p = starts[s]; p < starts[s + 1]; ++p) {
-            if (taken[pairs[p].member]) continue;
+            if (taken[pairs[p].member] || !pairs[p].closest) continue;
             if (!aligner) aligner.emplace(round_scores(sequence_scores(centre, {.composition_bias = false, .mask_low_complexity = false})));
             auto const similarity = by_alignment(*aligner, centre, database.residues(pairs[p].member), options, workspaces[static_cast<std::size_t>(worker)]);
             if (meets(similarity, options)) pairs[p].identity = static_cast<float>(similarity.identity);

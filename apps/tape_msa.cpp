@@ -219,10 +219,11 @@ std::vector<std::string> file_names(std::vector<tape::Protein> const& queries, b
         if (!is_new)
             throw tape::data_error{"records '" + *place->second + "' and '" + query.id +
                                    "' would both be written as '" + names.back() + "'; rename one"};
-        if (!quiet && names.back() != query.id)
-            std::cerr << "tape-msa: record '" << query.id << "' is written as '" << names.back()
-                      << "': its id is no file name\n";
     }
+    for (std::size_t q = 0; q < names.size() && !quiet; ++q)
+        if (names[q] != queries[q].id)
+            std::cerr << "tape-msa: record '" << queries[q].id << "' is written as '" << names[q]
+                      << "': its id is no file name\n";
     return names;
 }
 

@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <numeric>
 #include <set>
@@ -30,6 +32,12 @@ constexpr std::size_t alignment_rows_shown = 40;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string in_seconds(double seconds) {
+    char text[64];
+    std::snprintf(text, sizeof text, ", %.1f s (CPU %.1f)", seconds, double(std::clock()) / CLOCKS_PER_SEC);
+    return text;
 }
 
 /// The smallest kind of value that a task's sources have stored.
@@ -140,9 +148,10 @@ void Grid::prepare(TaskData const& data, Job const& job) {
         auto const start = std::chrono::steady_clock::now();
         auto& source = pool_.source(spec, job.seed);
         FeatureRequest const request = request_of(data.task.kind, JoinedFeatures{{&source}});
-        say("  " + label + ": features of " + std::to_string(proteins.size()) + " proteins");
-        source.prefetch(proteins, request);
+        auto const summary = source.prefetch(proteins, request);
         feature_seconds_[label] = seconds_since(start);
+        say("  " + label + ": features of " + std::to_string(summary.computed) + " proteins computed, " +
+            std::to_string(summary.found) + " from the cache" + in_seconds(feature_seconds_[label]));
     }
 }
 
@@ -150,10 +159,12 @@ StoredRun Grid::fit(TaskData const& data, Job const& job) {
     prepare(data, job);
     JoinedFeatures const features{pool_.sources(*job.arm, job.seed)};
     HeadOptions const options{.seed = job.seed, .threads = plan_.options.threads, .device = plan_.options.device};
-    say("  " + job.arm->name + ": head, seed " + std::to_string(job.seed));
     auto const start = std::chrono::steady_clock::now();
     StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
     stored.run.head_seconds = seconds_since(start);
+    say("  " + job.arm->name + ": head" +
+        (depends_on_seed(data.task.kind, *job.arm) ? " of seed " + std::to_string(job.seed) : "") +
+        in_seconds(stored.run.head_seconds));
     stored.run.train_size = data.train.size();
     stored.run.valid_size = data.valid.size();
     for (auto const& spec : job.arm->sources)
@@ -234,7 +245,7 @@ void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRu
 }
 
 void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
-    say("  figures");
+    auto const start = std::chrono::steady_clock::now();
     std::vector<Example> sample;
     for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE"))
         sample.push_back(data.test[index]);
@@ -259,6 +270,7 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     Msa const alignment = family.alignment(variants.front().protein);
     if (alignment.depth() > 1)
         result.positions.push_back(position_statistics(alignment, variants, alignment_rows_shown));
+    say("  numbers for the figures" + in_seconds(seconds_since(start)));
 }
 
 Result Grid::run() {

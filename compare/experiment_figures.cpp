@@ -4,7 +4,6 @@
 #include "compare/metrics.hpp"
 #include "compare/tsne.hpp"
 #include "data/error.hpp"
-#include "data/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,14 +19,17 @@ int mutation_count(Example const& example) {
     return found == example.attributes.end() ? -1 : std::stoi(found->second);
 }
 
+/// The unmutated protein, else the most common residue at each position of the proteins that have the first one's
+/// length.
 std::string wild_type_of(std::span<Example const> variants) {
     for (auto const& variant : variants)
         if (mutation_count(variant) == 0) return variant.protein.residues;
     std::vector<std::array<int, 128>> counts(variants.front().protein.residues.size());
     for (auto& column : counts) column.fill(0);
     for (auto const& variant : variants)
-        for (std::size_t i = 0; i < counts.size(); ++i)
-            ++counts[i][static_cast<unsigned char>(variant.protein.residues[i]) & 127];
+        if (variant.protein.residues.size() == counts.size())
+            for (std::size_t i = 0; i < counts.size(); ++i)
+                ++counts[i][static_cast<unsigned char>(variant.protein.residues[i]) & 127];
     std::string residues;
     for (auto const& column : counts) residues += static_cast<char>(std::ranges::max_element(column) - column.begin());
     return residues;
@@ -61,6 +63,7 @@ std::vector<double> mean_where_mutated(std::string const& wild_type, std::span<E
                                        bool only_single) {
     std::vector<double> sum(wild_type.size()), count(wild_type.size());
     for (auto const& variant : variants) {
+        if (variant.protein.residues.size() != wild_type.size()) continue; // deletions and insertions shift positions
         std::vector<std::size_t> mutated;
         for (std::size_t i = 0; i < wild_type.size(); ++i)
             if (variant.protein.residues[i] != wild_type[i]) mutated.push_back(i);
@@ -85,15 +88,10 @@ PositionStatistics position_statistics(Msa const& alignment, std::span<Example c
                                        std::size_t shown_rows) {
     if (variants.empty() || alignment.rows.empty())
         throw data_error{"position statistics need an alignment and variants"};
-    std::size_t const length = variants.front().protein.residues.size();
-    for (auto const& variant : variants)
-        if (variant.protein.residues.size() != length)
-            throw data_error{"variant '" + variant.protein.id + "' has " +
-                             counted(variant.protein.residues.size(), "residue") + ", the first one '" +
-                             variants.front().protein.id + "' has " + std::to_string(length)};
     PositionStatistics result;
     result.alignment = alignment.source;
     result.wild_type = wild_type_of(variants);
+    std::size_t const length = result.wild_type.size();
 
     int const shift = best_shift(result.wild_type, decode_residues(alignment.rows.front().columns));
     auto const profile = make_profile(alignment);

@@ -203,7 +203,9 @@ class Descent {
 
   private:
     void step(float exaggeration, float momentum) {
-        parallel_for(forces_.size(), options_.threads, [&](std::size_t b, int) {
+        // A step of few points is shorter than waking the other threads.
+        int const threads = forces_.size() < 8 ? 1 : options_.threads;
+        parallel_for(forces_.size(), threads, [&](std::size_t b, int) {
             forces_[b].normaliser = 0;
             for (std::size_t i = b * block; i < std::min(n_, (b + 1) * block); ++i)
                 add_forces(i, x_, y_, p_.data() + i * padded_, padded_, forces_[b], i - b * block);

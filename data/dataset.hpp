@@ -48,7 +48,7 @@ struct Example {
 struct Dataset {
     Task task;
     std::string split;
-    std::string hash; ///< content hash of the file it was read from
+    std::string hash; ///< content hash of what it was read from
     std::vector<Example> examples;
 };
 

@@ -174,6 +174,12 @@ class ZstdDecoder final : public Decoder {
     bool inside_frame_ = false;
 };
 
+/// pzstd puts a skippable frame (RFC 8878, 3.1.2) before the first real one.
+bool starts_with_skippable_frame(RawInput const& input) {
+    unsigned char const* const bytes = input.data();
+    return input.size() >= 4 && bytes[0] >> 4 == 5 && bytes[1] == 0x2a && bytes[2] == 0x4d && bytes[3] == 0x18;
+}
+
 bool starts_with(RawInput const& input, std::initializer_list<unsigned char> magic) {
     return input.size() >= magic.size() && std::equal(magic.begin(), magic.end(), input.data());
 }
@@ -184,7 +190,8 @@ std::unique_ptr<Decoder> make_decoder(RawInput& input) {
     input.fill(6);
     if (starts_with(input, {0x1f, 0x8b})) return std::make_unique<GzipDecoder>(input);
     if (starts_with(input, {0xfd, '7', 'z', 'X', 'Z', 0x00})) return std::make_unique<XzDecoder>(input);
-    if (starts_with(input, {0x28, 0xb5, 0x2f, 0xfd})) return std::make_unique<ZstdDecoder>(input);
+    if (starts_with(input, {0x28, 0xb5, 0x2f, 0xfd}) || starts_with_skippable_frame(input))
+        return std::make_unique<ZstdDecoder>(input);
     return std::make_unique<PlainDecoder>(input);
 }
 

@@ -20,7 +20,7 @@ constexpr std::int64_t kernel = 5, output_kernel = 3;
 constexpr std::int64_t separator = 2; // zero rows between packed proteins: half a kernel, so that neighbours never mix
 constexpr double dropout_share = 0.25;
 constexpr double learning_rate = 1e-3;
-constexpr std::int64_t train_tokens = 2048, predict_tokens = 8192;
+constexpr std::int64_t largest_batch = 2048, smallest_batch = 512, predict_tokens = 8192; // residues
 constexpr std::int64_t token_step = 512; // batches are filled up to a multiple: oneDNN compiles its kernels anew for every size
 constexpr int patience = 4;
 constexpr std::int64_t memory_limit = std::int64_t{2} << 30;
@@ -202,9 +202,10 @@ RunningScaling training_scaling(ResidueSplit const& train, int width, int classe
     return scaling;
 }
 
-/// Small splits need more passes for the same number of steps.
+/// Small splits need smaller batches and more passes to come to as many steps.
+std::int64_t batch_tokens(ResidueSplit const& train) { return std::clamp(train.tokens() / 20, smallest_batch, largest_batch); }
 int default_epochs(ResidueSplit const& train) {
-    auto const steps = std::max<std::int64_t>(1, train.tokens() / train_tokens);
+    auto const steps = std::max<std::int64_t>(1, train.tokens() / batch_tokens(train));
     return static_cast<int>(std::clamp<std::int64_t>(1000 / steps, 10, 25));
 }
 
@@ -216,13 +217,14 @@ struct Training {
 Training train_network(ResidueNetwork& network, ResidueSplit const& train, ResidueSplit const& valid, int epochs,
                        HeadOptions const& options, at::Device device) {
     std::mt19937_64 random{options.seed};
-    HeadOptimiser optimiser{network.parameters().tensors(), learning_rate, epochs * (train.tokens() / train_tokens + 1)};
+    std::int64_t const tokens = batch_tokens(train);
+    HeadOptimiser optimiser{network.parameters().tensors(), learning_rate, epochs * (train.tokens() / tokens + 1)};
     Progress progress{"residue head", static_cast<std::uint64_t>(epochs), "epochs", options.quiet};
     Training result{-1, 0, 0};
     auto best = network.parameters().snapshot();
     while (result.epochs < epochs && result.epochs - result.best_epoch < patience) {
         ++result.epochs;
-        for (auto const& proteins : token_batches(train, shuffled_order(train.size(), random), train_tokens)) {
+        for (auto const& proteins : token_batches(train, shuffled_order(train.size(), random), tokens)) {
             Batch const batch = train.batch(proteins, device);
             if (!batch.labels.ge(0).any().item<bool>()) continue; // a mean over nothing
             optimiser.step(at::cross_entropy_loss(network.logits(batch, true), batch.labels, {}, at::Reduction::Mean, -1));

@@ -102,6 +102,12 @@ TEST_F(Io, ZeroPaddingBehindGzipIsFine) {
     EXPECT_EQ(read_text(file("padded", packed)), "text\n");
 }
 
+TEST_F(Io, SkippableFramesOfPzstdAreSkipped) {
+    std::string const frame{"\x50\x2a\x4d\x18\x03\x00\x00\x00xyz", 11};
+    std::string const packed = write("x.zst", "text\n");
+    EXPECT_EQ(read_text(file("skippable", frame + packed + frame + packed)), "text\ntext\n");
+}
+
 TEST_F(Io, PlainFilesOfEveryShortLengthAreReadAsTheyAre) {
     std::string const magics = "\x1f\xfd"
                                "7zXZ\x28\xb5\x2f";

@@ -57,7 +57,7 @@ TEST_F(SearchSource, SaysWhereEachAlignmentCameFrom) {
     EXPECT_GT(features[0].depth, 10);
     EXPECT_EQ(features[1].provenance, "no homologs in small.tdb: sequence only");
     EXPECT_EQ(features[1].depth, 1);
-    EXPECT_EQ(source.alignment(protein("a", query_)).depth(), 21u);
+    EXPECT_GE(source.alignment(protein("a", query_)).depth(), 21u);
     EXPECT_NE(source.content_hash(), MsaSource{MsaSourceOptions{}}.content_hash());
     options_.rounds = 1;
     EXPECT_NE(source.content_hash(), MsaSource{options_}.content_hash());

@@ -115,9 +115,9 @@ TEST_F(TapeMsa, HitsWithoutAFolderSearchesOnly) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     auto const hits = lines(read("hits.tsv"));
     EXPECT_EQ(hits[0], "#query\ttarget\tevalue\tbits");
-    EXPECT_GT(hits.size(), 200u);
+    EXPECT_GT(hits.size(), 150u);
     EXPECT_EQ(std::ranges::count(hits[1], '\t'), 3);
-    EXPECT_EQ(files(), (std::vector<std::string>{"db.fasta", "db.tdb", "hits.tsv", "q.fasta"}));
+    EXPECT_FALSE(std::filesystem::exists(path("out")));
 }
 
 TEST_F(TapeMsa, AFastaDatabaseIsMadeSearchableOnce) {

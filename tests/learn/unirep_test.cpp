@@ -129,7 +129,8 @@ TEST(UniRep, NamesTheArrayThatIsWrong) {
     test::Folder const folder;
     auto const message = [&](std::string const& name, std::optional<Array> const& replacement) -> std::string {
         std::filesystem::copy(test::golden("unirep_stacked"), folder / "w",
-                              std::filesystem::copy_options::overwrite_existing);
+                              std::filesystem::copy_options::overwrite_existing |
+                                  std::filesystem::copy_options::recursive);
         std::filesystem::remove(folder / "w" / (name + ".npy"));
         if (replacement) write_npy(folder / "w" / (name + ".npy"), *replacement);
         try {
