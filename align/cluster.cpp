@@ -19,7 +19,7 @@ namespace {
 constexpr int kmer_length = 9;
 constexpr std::size_t kmers_kept = 20;
 constexpr std::size_t centres_tried = 3;
-constexpr int clustering_rounds = 2;
+constexpr int clustering_rounds = 3;
 
 struct Kmer {
     std::uint64_t hash;

@@ -21,8 +21,8 @@ struct Clustering {
 
 /// Greedy clustering in linear time after Linclust (Steinegger & Soeding, Nat Commun 9:2542, 2018): sequences that share one of
 /// their 20 lowest-hashed 9-mers of Murphy's ten-letter alphabet are compared with the longest of them, without gaps and, where that
-/// does not settle it, by local alignment; longest first, each joins the closest representative or becomes one. Two rounds with
-/// other hashes, the second on what the first left apart. O(N) comparisons; the same result for any number of threads.
+/// does not settle it, by local alignment; longest first, each joins the closest representative or becomes one. Three rounds with
+/// other hashes, each on what the round before left apart. O(N) comparisons; the same result for any number of threads.
 Clustering cluster_database(Database const& database, ClusterOptions const& options = {});
 
 } // namespace tape

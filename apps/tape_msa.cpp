@@ -322,7 +322,8 @@ class Run {
         fs::path const hits_file = settings_.hits.empty() ? settings_.output / "hits.tsv" : settings_.hits;
         tape::AtomicFile hits{hits_file};
         hits.stream() << hits_header(true);
-        if (!settings_.quiet)
+        bool const tell = !settings_.quiet && hits_file != "-"; // the table of hits has standard output for itself
+        if (tell)
             std::cout << formatted("%-24s %7s %9s %9s %7s  %s\n", "query", "length", "homologs", "Neff", "rounds",
                                    "alignment");
         tape::Progress progress{"alignments", queries_.size(), "proteins", settings_.quiet};
@@ -331,7 +332,7 @@ class Run {
             auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch));
             for (auto const& outcome : outcomes) {
                 hits.stream() << outcome.hit_rows;
-                if (!settings_.quiet) std::cout << outcome.summary << (outcome.kept ? " (kept)" : "") << '\n';
+                if (tell) std::cout << outcome.summary << (outcome.kept ? " (kept)" : "") << '\n';
                 std::cout << outcome.view << std::flush;
             }
             progress.advance(outcomes.size());

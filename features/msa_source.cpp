@@ -50,7 +50,6 @@ std::string plain_name(std::filesystem::path const& file) {
 }
 
 constexpr std::array alignment_extensions{".a3m", ".a2m", ".sto", ".fasta"};
-constexpr std::array compression_extensions{"", ".gz", ".xz", ".zst"};
 
 bool is_alignment(std::filesystem::path const& file) {
     return std::ranges::find(alignment_extensions, std::filesystem::path{plain_name(file)}.extension().string()) !=
@@ -223,7 +222,8 @@ struct MsaSource::State {
     std::vector<std::string> parents;
     std::unordered_map<std::size_t, std::vector<std::size_t>> parents_of_length;
     std::unordered_map<std::string, std::shared_ptr<Evidence const>>
-        shared; ///< by route text; not for searches of its own
+        shared;                                                         ///< by route text; not for searches of its own
+    std::unordered_map<std::string, std::filesystem::path> ready_files; ///< by id as a file name
     std::map<std::filesystem::path, std::string> file_hashes;
     std::mutex mutex;
 
@@ -236,14 +236,27 @@ struct MsaSource::State {
         }
     }
 
-    [[nodiscard]] std::optional<std::filesystem::path> ready_file(std::string const& id) const {
-        std::string const name = file_name_of_id(id);
-        for (auto const* extension : alignment_extensions)
-            for (auto const* compression : compression_extensions)
-                if (auto const file = options.directory / (name + extension + compression);
-                    std::filesystem::is_regular_file(file))
-                    return file;
-        return std::nullopt;
+    /// Lists the directory once: a file system call a protein and extension would be slow on a network drive.
+    void list_ready_files() {
+        for (auto const& entry : std::filesystem::directory_iterator{options.directory}) {
+            if (!entry.is_regular_file() || !is_alignment(entry.path())) continue;
+            std::string const name = plain_name(entry.path());
+            auto& place = ready_files[name.substr(0, name.rfind('.'))];
+            // Of several files for one id the first extension wins, whatever order the directory comes in.
+            if (place.empty() || preference(entry.path()) < preference(place)) place = entry.path();
+        }
+    }
+
+    static std::pair<std::size_t, std::string> preference(std::filesystem::path const& file) {
+        auto const extension = std::filesystem::path{plain_name(file)}.extension().string();
+        return {
+            static_cast<std::size_t>(std::ranges::find(alignment_extensions, extension) - alignment_extensions.begin()),
+            file.filename().string()};
+    }
+
+    [[nodiscard]] std::filesystem::path const* ready_file(std::string const& id) const {
+        auto const found = ready_files.find(file_name_of_id(id));
+        return found == ready_files.end() ? nullptr : &found->second;
     }
 
     std::string hash_of(std::filesystem::path const& file) {
@@ -268,7 +281,7 @@ struct MsaSource::State {
     Route route(Protein const& protein) {
         Route route;
         if (!options.directory.empty())
-            if (auto const file = ready_file(protein.id)) {
+            if (auto const* file = ready_file(protein.id)) {
                 route.kind = Route::Kind::ready, route.file = *file;
                 // The columns cut out of the file depend on the protein.
                 route.text = "ready " + hash_of(*file) + " " + protein.residues;
@@ -389,6 +402,7 @@ MsaSource::MsaSource(MsaSourceOptions options) : state_{std::make_unique<State>(
     if (!options.database.empty()) state_->searcher.emplace(options);
     state_->add_parents(options.parents);
     state_->options = std::move(options);
+    if (!state_->options.directory.empty()) state_->list_ready_files();
 }
 MsaSource::~MsaSource() = default;
 

@@ -5,8 +5,8 @@
 #include "tests/compare/goldens.hpp"
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
+#include <ctime>
 
 namespace tape {
 namespace {
@@ -138,13 +138,12 @@ TEST(Tsne, TakesAThousandWidePointsInSeconds) {
     constexpr std::size_t n = 1000, d = 600;
     std::vector<float> x(n * d);
     for (float& value : x) value = static_cast<float>(random.uniform());
-    auto const start = std::chrono::steady_clock::now();
+    std::clock_t const start = std::clock(); // of all threads; a busy machine does not count
     auto const result = tsne(x, n, d);
-    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    RecordProperty("seconds", std::to_string(seconds));
+    double const seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    RecordProperty("cpu_seconds", std::to_string(seconds));
     EXPECT_EQ(result.points.size(), n);
-    EXPECT_LT(seconds, 120)
-        << "about two seconds on two free cores; the limit leaves room for sanitizers and busy machines";
+    EXPECT_LT(seconds, 90) << "one second of processor time; the limit leaves room for sanitizers";
 }
 
 } // namespace
