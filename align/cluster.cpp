@@ -4,13 +4,14 @@
 #include "data/parallel.hpp"
 #include "data/progress.hpp"
 
+#include <seqan3/alphabet/aminoacid/aa10murphy.hpp>
+#include <seqan3/search/views/kmer_hash.hpp>
+
 #include <algorithm>
 #include <array>
 #include <numeric>
 #include <optional>
 #include <ranges>
-#include <seqan3/alphabet/aminoacid/aa10murphy.hpp>
-#include <seqan3/search/views/kmer_hash.hpp>
 #include <tuple>
 
 namespace tape {
@@ -51,7 +52,9 @@ std::uint64_t mixed(std::uint64_t value, std::uint64_t seed) { // splitmix64
 seqan3::aa10murphy murphy(Residue code) {
     static auto const table = [] {
         std::array<seqan3::aa10murphy, 256> letters{};
-        for (int c = 0; c < 256; ++c) letters[c] = seqan3::assign_char_to(residue_letter(static_cast<Residue>(std::min(c, 21))), seqan3::aa10murphy{});
+        for (int c = 0; c < 256; ++c)
+            letters[c] =
+                seqan3::assign_char_to(residue_letter(static_cast<Residue>(std::min(c, 21))), seqan3::aa10murphy{});
         return letters;
     }();
     return table[code];
@@ -69,23 +72,28 @@ std::vector<Kmer> lowest_kmers(std::span<Residue const> residues, std::uint64_t 
     return {hashes.begin(), hashes.begin() + static_cast<std::ptrdiff_t>(kept)}; // a copy without the spare capacity
 }
 
-/// Every (member, centre) that shares a k-mer, the centre being the longest sequence that has it; at most `centres_tried` a
-/// member, those sharing most k-mers first.
-std::vector<Pair> candidate_pairs(Database const& database, std::vector<std::uint32_t> const& sequences, std::uint64_t seed, int threads) {
+/// Every (member, centre) that shares a k-mer, the centre being the longest sequence that has it; at most
+/// `centres_tried` a member, those sharing most k-mers first.
+std::vector<Pair> candidate_pairs(Database const& database, std::vector<std::uint32_t> const& sequences,
+                                  std::uint64_t seed, int threads) {
     std::vector<std::vector<Kmer>> kmers(sequences.size());
-    parallel_for(sequences.size(), threads, [&](std::size_t i, int) { kmers[i] = lowest_kmers(database.residues(sequences[i]), seed); });
+    parallel_for(sequences.size(), threads,
+                 [&](std::size_t i, int) { kmers[i] = lowest_kmers(database.residues(sequences[i]), seed); });
     std::vector<SharedKmer> shared;
     for (std::size_t i = 0; i < sequences.size(); ++i)
         for (auto const& kmer : kmers[i]) shared.push_back({kmer.hash, sequences[i], kmer.position});
     kmers = {};
     // Sequences are sorted by length: the highest index is the longest.
-    std::ranges::sort(shared, [](auto const& a, auto const& b) { return std::tuple{a.hash, b.sequence, a.position} < std::tuple{b.hash, a.sequence, b.position}; });
+    std::ranges::sort(shared, [](auto const& a, auto const& b) {
+        return std::tuple{a.hash, b.sequence, a.position} < std::tuple{b.hash, a.sequence, b.position};
+    });
     std::vector<Pair> found;
     for (std::size_t i = 0, centre = 0; i < shared.size(); ++i) {
         if (shared[i].hash != shared[centre].hash) centre = i;
         if (shared[i].sequence != shared[centre].sequence)
-            found.push_back({shared[i].sequence, shared[centre].sequence,
-                             static_cast<std::int32_t>(shared[centre].position) - static_cast<std::int32_t>(shared[i].position)});
+            found.push_back(
+                {shared[i].sequence, shared[centre].sequence,
+                 static_cast<std::int32_t>(shared[centre].position) - static_cast<std::int32_t>(shared[i].position)});
     }
     shared = {};
     std::ranges::sort(found);
@@ -110,7 +118,8 @@ struct Similarity {
 };
 
 Similarity along_diagonal(std::span<Residue const> centre, std::span<Residue const> member, std::int32_t diagonal) {
-    std::size_t const in_centre = static_cast<std::size_t>(std::max(0, diagonal)), in_member = static_cast<std::size_t>(std::max(0, -diagonal));
+    std::size_t const in_centre = static_cast<std::size_t>(std::max(0, diagonal)),
+                      in_member = static_cast<std::size_t>(std::max(0, -diagonal));
     std::size_t const overlap = std::min(centre.size() - in_centre, member.size() - in_member);
     std::size_t equal = 0;
     for (std::size_t i = 0; i < overlap; ++i) equal += centre[in_centre + i] == member[in_member + i];
@@ -119,7 +128,8 @@ Similarity along_diagonal(std::span<Residue const> centre, std::span<Residue con
 
 Similarity by_alignment(GappedAligner const& aligner, std::span<Residue const> centre, std::span<Residue const> member,
                         ClusterOptions const& options, GappedAligner::Workspace& workspace) {
-    // Aligned pairs of this identity score about 5.5 half bits where equal and -1 where not; far less is not worth a traceback.
+    // Aligned pairs of this identity score about 5.5 half bits where equal and -1 where not; far less is not worth a
+    // traceback.
     double const hopeful = 0.6 * (6.5 * options.identity - 1) * options.coverage * static_cast<double>(member.size());
     if (aligner.score(member, workspace) < hopeful) return {};
     auto const alignment = aligner.align(member, workspace);
@@ -139,14 +149,17 @@ bool meets(Similarity const& similarity, ClusterOptions const& options) {
 /// Without gaps first, which settles most; then by local alignment with the closest centre for members that none took.
 void compare_pairs(Database const& database, std::vector<Pair>& pairs, ClusterOptions const& options) {
     parallel_for(pairs.size(), options.threads, [&](std::size_t p, int) {
-        auto const similarity = along_diagonal(database.residues(pairs[p].centre), database.residues(pairs[p].member), pairs[p].diagonal);
+        auto const similarity =
+            along_diagonal(database.residues(pairs[p].centre), database.residues(pairs[p].member), pairs[p].diagonal);
         if (meets(similarity, options)) pairs[p].identity = static_cast<float>(similarity.identity);
     });
     std::vector<bool> taken(database.size(), false);
     for (auto const& pair : pairs)
         if (pair.identity > 0) taken[pair.member] = true;
     // By centre, so that one striped centre serves all its members.
-    std::ranges::sort(pairs, [](auto const& a, auto const& b) { return std::tuple{a.centre, a.member} < std::tuple{b.centre, b.member}; });
+    std::ranges::sort(pairs, [](auto const& a, auto const& b) {
+        return std::tuple{a.centre, a.member} < std::tuple{b.centre, b.member};
+    });
     std::vector<std::size_t> starts;
     for (std::size_t i = 0; i < pairs.size(); ++i)
         if (i == 0 || pairs[i].centre != pairs[i - 1].centre) starts.push_back(i);
@@ -158,8 +171,11 @@ void compare_pairs(Database const& database, std::vector<Pair>& pairs, ClusterOp
         std::optional<GappedAligner> aligner;
         for (std::size_t p = starts[s]; p < starts[s + 1]; ++p) {
             if (taken[pairs[p].member] || !pairs[p].closest) continue;
-            if (!aligner) aligner.emplace(round_scores(sequence_scores(centre, {.composition_bias = false, .mask_low_complexity = false})));
-            auto const similarity = by_alignment(*aligner, centre, database.residues(pairs[p].member), options, workspaces[static_cast<std::size_t>(worker)]);
+            if (!aligner)
+                aligner.emplace(
+                    round_scores(sequence_scores(centre, {.composition_bias = false, .mask_low_complexity = false})));
+            auto const similarity = by_alignment(*aligner, centre, database.residues(pairs[p].member), options,
+                                                 workspaces[static_cast<std::size_t>(worker)]);
             if (meets(similarity, options)) pairs[p].identity = static_cast<float>(similarity.identity);
         }
         progress.advance(starts[s + 1] - starts[s]);

@@ -41,7 +41,9 @@ static_assert(sizeof(Header) == 128);
 
 std::uint64_t checksum_of(Header const& header) { return XXH3_64bits(&header, offsetof(Header, checksum)); }
 
-std::uint64_t aligned(std::uint64_t position) { return (position + section_alignment - 1) / section_alignment * section_alignment; }
+std::uint64_t aligned(std::uint64_t position) {
+    return (position + section_alignment - 1) / section_alignment * section_alignment;
+}
 
 std::string hexadecimal(XXH128_canonical_t const& hash) {
     static constexpr std::string_view digits = "0123456789abcdef";
@@ -69,24 +71,30 @@ Header layout(std::uint64_t sequences, std::uint64_t residues, std::uint64_t tex
 Header read_header(std::string_view bytes, std::string const& name) {
     auto const refuse = [&](std::string const& what) -> data_error { return data_error{name + ": " + what}; };
     if (bytes.size() < sizeof(Header) + trailer_bytes || !bytes.starts_with(database_magic)) {
-        if (bytes.starts_with(database_magic)) throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
-        throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, database_magic.size())) + "); make one with `tape-db build`");
+        if (bytes.starts_with(database_magic))
+            throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
+        throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, database_magic.size())) +
+                     "); make one with `tape-db build`");
     }
     Header header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (header.version != format_version)
         throw refuse("database format version " + std::to_string(header.version) + ", this program reads version " +
                      std::to_string(format_version) + "; build it again");
-    if (header.byte_order != byte_order_mark) throw refuse("database of a machine with another byte order; build it again");
-    if (header.checksum != checksum_of(header)) throw refuse("altered header: its checksum differs; build the database again");
+    if (header.byte_order != byte_order_mark)
+        throw refuse("database of a machine with another byte order; build it again");
+    if (header.checksum != checksum_of(header))
+        throw refuse("altered header: its checksum differs; build the database again");
     constexpr auto most = std::numeric_limits<std::uint32_t>::max();
-    Header const expected = header.sequences < most && header.residues < (std::uint64_t{1} << 56) && header.text_bytes < (std::uint64_t{1} << 56)
+    Header const expected = header.sequences < most && header.residues < (std::uint64_t{1} << 56) &&
+                                    header.text_bytes < (std::uint64_t{1} << 56)
                                 ? layout(header.sequences, header.residues, header.text_bytes)
                                 : Header{};
-    if (std::memcmp(&expected, &header, sizeof header) != 0) throw refuse("inconsistent header; build the database again");
+    if (std::memcmp(&expected, &header, sizeof header) != 0)
+        throw refuse("inconsistent header; build the database again");
     if (header.file_bytes != bytes.size())
-        throw refuse("truncated or extended database: " + std::to_string(bytes.size()) + " bytes where its header says " +
-                     std::to_string(header.file_bytes) + "; build it again");
+        throw refuse("truncated or extended database: " + std::to_string(bytes.size()) +
+                     " bytes where its header says " + std::to_string(header.file_bytes) + "; build it again");
     return header;
 }
 
@@ -94,7 +102,8 @@ std::span<std::uint64_t const> offsets_at(std::string_view bytes, std::uint64_t 
     return {reinterpret_cast<std::uint64_t const*>(bytes.data() + position), count};
 }
 
-void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, std::string const& name, char const* what) {
+void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, std::string const& name,
+                   char const* what) {
     if (offsets.front() != 0 || offsets.back() != total || !std::is_sorted(offsets.begin(), offsets.end()))
         throw data_error{name + ": altered " + what + " offsets; build the database again"};
 }
@@ -102,7 +111,8 @@ void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, 
 bool names_blast_database(std::filesystem::path const& input) {
     auto const with = [&](char const* extension) { return std::filesystem::exists(input.string() + extension); };
     auto const extension = input.extension();
-    return extension == ".pin" || extension == ".pal" || (!std::filesystem::exists(input) && (with(".pin") || with(".pal")));
+    return extension == ".pin" || extension == ".pal" ||
+           (!std::filesystem::exists(input) && (with(".pin") || with(".pal")));
 }
 
 /// Writes and hashes at once.
@@ -200,8 +210,8 @@ void Database::verify() const {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size() - trailer_bytes));
     if (auto const found = hexadecimal(canonical); found != state_->hash)
-        throw data_error{state_->path.string() + ": altered database: content hash " + found + " where the file says " + state_->hash +
-                         "; build it again"};
+        throw data_error{state_->path.string() + ": altered database: content hash " + found + " where the file says " +
+                         state_->hash + "; build it again"};
     auto const residues = std::span{state_->residues, state_->header.residues};
     auto const bad = std::find_if(residues.begin(), residues.end(), [](Residue code) { return code > unknown_code; });
     if (bad != residues.end())
@@ -254,7 +264,8 @@ BuildSummary DatabaseWriter::write(std::filesystem::path const& output) const {
         write_offsets(state.text_offsets);
         for (auto const i : order) out.write(state.residues.data() + state.residue_offsets[i], state.length(i));
         out.pad();
-        for (auto const i : order) out.write(state.text.data() + state.text_offsets[i], state.text_offsets[i + 1] - state.text_offsets[i]);
+        for (auto const i : order)
+            out.write(state.text.data() + state.text_offsets[i], state.text_offsets[i + 1] - state.text_offsets[i]);
         out.pad();
         out.write_trailer();
     });
@@ -268,8 +279,10 @@ BuildSummary build_database(std::filesystem::path const& input, std::filesystem:
         writer.add(protein.id, protein.description, encode_residues(protein.residues));
         progress.advance();
     };
-    if (names_blast_database(input)) for_each_blast_sequence(input, add);
-    else for_each_fasta(input, add);
+    if (names_blast_database(input))
+        for_each_blast_sequence(input, add);
+    else
+        for_each_fasta(input, add);
     return writer.write(output);
 }
 

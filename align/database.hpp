@@ -16,15 +16,13 @@ namespace tape {
 /// What a database file starts with.
 inline constexpr std::string_view database_magic = "TAPE-DB\n";
 
-/// A sequence database in one memory-mapped file (extension .tdb): residues as codes, offsets, headers, sequences sorted by
-/// length, a content hash and a version. Little-endian:
+/// A sequence database in one memory-mapped file (extension .tdb): residues as codes, offsets, headers, sequences
+/// sorted by length, a content hash and a version. Little-endian:
 ///
-///   header (128 bytes)   "TAPE-DB\n", version, byte-order mark, counts, file size, section positions, XXH3-64 of the header
-///   residue offsets      (N + 1) x u64
-///   text offsets         (N + 1) x u64
-///   residues             one code (0-21) a byte, sequences one after another, shortest first, equal lengths in input order
-///   text                 header lines: id, and after one space the description if there is one
-///   trailer (16 bytes)   XXH3-128 of all before
+///   header (128 bytes)   "TAPE-DB\n", version, byte-order mark, counts, file size, section positions, XXH3-64 of the
+///   header residue offsets      (N + 1) x u64 text offsets         (N + 1) x u64 residues             one code (0-21)
+///   a byte, sequences one after another, shortest first, equal lengths in input order text                 header
+///   lines: id, and after one space the description if there is one trailer (16 bytes)   XXH3-128 of all before
 ///
 /// Sections start at multiples of 64. About 1.05 bytes a residue for Swiss-Prot.
 class Database {
@@ -36,8 +34,8 @@ class Database {
     Database(Database&&) noexcept;
     Database& operator=(Database&&) noexcept;
 
-    [[nodiscard]] std::size_t size() const noexcept;              ///< number of sequences
-    [[nodiscard]] std::uint64_t residue_count() const noexcept;   ///< of all sequences
+    [[nodiscard]] std::size_t size() const noexcept;            ///< number of sequences
+    [[nodiscard]] std::uint64_t residue_count() const noexcept; ///< of all sequences
     [[nodiscard]] std::span<Residue const> residues(std::size_t index) const noexcept;
     [[nodiscard]] std::string_view id(std::size_t index) const noexcept;
     [[nodiscard]] std::string_view description(std::size_t index) const noexcept;
@@ -73,9 +71,11 @@ class DatabaseWriter {
     std::unique_ptr<State> state_;
 };
 
-/// Builds a database from FASTA (any compression) or, when `input` names a BLAST v4 protein database (path without .pin,
-/// .psq, .phr, or an alias .pal), from its volumes. Atomic. Gaps and stop codons inside a sequence become unknown residues.
-BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, bool quiet = false);
+/// Builds a database from FASTA (any compression) or, when `input` names a BLAST v4 protein database (path without
+/// .pin, .psq, .phr, or an alias .pal), from its volumes. Atomic. Gaps and stop codons inside a sequence become unknown
+/// residues.
+BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output,
+                            bool quiet = false);
 
 /// Writes the sequences for which `keep` is true as a database of their own. @throws data_error if none is.
 BuildSummary subset_database(Database const& database, std::function<bool(std::size_t)> const& keep,

@@ -10,20 +10,20 @@
 #define HWY_WANT_AVX3_DL 1
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "align/gapped.cpp"
+// foreach_target.h comes first: it includes this file again for every target.
+// clang-format off
 #include <hwy/foreach_target.h>
-//
 #include <hwy/aligned_allocator.h>
 #include <hwy/highway.h>
-//
 #include "align/simd.hpp"
+// clang-format on
 
 #ifndef TAPE_ALIGN_GAPPED_SHARED
 #define TAPE_ALIGN_GAPPED_SHARED
 namespace tape {
 
 /// One width of cells: the striped query and how wide a stripe is. A cell holds score + floor.
-template <typename T>
-struct StripedQuery {
+template <typename T> struct StripedQuery {
     std::size_t vectors = 0, lanes = 0;
     hwy::AlignedFreeUniquePtr<T[]> table; ///< 32 x vectors x lanes
     T gap_first = 0, gap_extend = 0;      ///< cost of a gap's first and of each further residue
@@ -31,10 +31,9 @@ struct StripedQuery {
     [[nodiscard]] std::size_t stride() const { return vectors * lanes; }
 };
 
-/// Columns of the matrix during a pass. `previous` and `gaps` enter as the state before the first residue and leave as the state
-/// after the last; `columns`, if not null, receives every column (residues x stride).
-template <typename T>
-struct ColumnPass {
+/// Columns of the matrix during a pass. `previous` and `gaps` enter as the state before the first residue and leave as
+/// the state after the last; `columns`, if not null, receives every column (residues x stride).
+template <typename T> struct ColumnPass {
     StripedQuery<T> const* query;
     std::span<Residue const> residues;
     T* previous;
@@ -51,27 +50,23 @@ HWY_BEFORE_NAMESPACE();
 namespace tape::HWY_NAMESPACE {
 
 // 8 and 16 bits: cells start at the type's minimum, so that saturation is the zero floor. 32 bits has room: floor at 0.
-template <typename T>
-constexpr T floor_of = sizeof(T) == 4 ? T{0} : std::numeric_limits<T>::min();
+template <typename T> constexpr T floor_of = sizeof(T) == 4 ? T{0} : std::numeric_limits<T>::min();
 
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V add(D d, V cell, V score) {
+template <class D, class V = hn::Vec<D>> HWY_INLINE V add(D d, V cell, V score) {
     if constexpr (sizeof(hn::TFromD<D>) == 4)
         return hn::Max(hn::Add(cell, score), hn::Zero(d));
     else
         return hn::SaturatedAdd(cell, score);
 }
 
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V subtract(D d, V cell, V cost) {
+template <class D, class V = hn::Vec<D>> HWY_INLINE V subtract(D d, V cell, V cost) {
     if constexpr (sizeof(hn::TFromD<D>) == 4)
         return hn::Max(hn::Sub(cell, cost), hn::Zero(d));
     else
         return hn::SaturatedSub(cell, cost);
 }
 
-template <typename T>
-void run_pass(ColumnPass<T>& pass) {
+template <typename T> void run_pass(ColumnPass<T>& pass) {
     hn::ScalableTag<T> const d;
     using V = hn::Vec<decltype(d)>;
     std::size_t const lanes = hn::Lanes(d), vectors = pass.query->vectors, stride = vectors * lanes;
@@ -95,7 +90,8 @@ void run_pass(ColumnPass<T>& pass) {
             hn::Store(hn::Max(subtract(d, across, extend), opened), d, pass.gaps + v * lanes);
             down = hn::Max(subtract(d, down, extend), opened);
         }
-        // Gaps along the query that cross from one lane to the next: rare, so looked at only while one still improves a cell.
+        // Gaps along the query that cross from one lane to the next: rare, so looked at only while one still improves a
+        // cell.
         for (std::size_t crossing = 0; crossing < lanes; ++crossing) {
             down = shift_in(d, down, floor);
             bool improves = true;
@@ -139,19 +135,17 @@ HWY_EXPORT(vector_bytes);
 
 constexpr std::size_t kept_bytes = std::size_t{64} << 20;
 
-template <typename T>
-constexpr std::int64_t floor_of = sizeof(T) == 4 ? 0 : std::numeric_limits<T>::min();
-template <typename T>
-constexpr std::int64_t highest_score = std::numeric_limits<T>::max() - floor_of<T>;
+template <typename T> constexpr std::int64_t floor_of = sizeof(T) == 4 ? 0 : std::numeric_limits<T>::min();
+template <typename T> constexpr std::int64_t highest_score = std::numeric_limits<T>::max() - floor_of<T>;
 
 void run(ColumnPass<std::int8_t>& pass) { HWY_DYNAMIC_DISPATCH(run_pass_8)(pass); }
 void run(ColumnPass<std::int16_t>& pass) { HWY_DYNAMIC_DISPATCH(run_pass_16)(pass); }
 void run(ColumnPass<std::int32_t>& pass) { HWY_DYNAMIC_DISPATCH(run_pass_32)(pass); }
 
-template <typename T>
-StripedQuery<T> stripe(IntegerScores const& scores, GapCosts gaps) {
+template <typename T> StripedQuery<T> stripe(IntegerScores const& scores, GapCosts gaps) {
     StripedQuery<T> query;
-    query.lanes = std::max<std::size_t>(1, HWY_DYNAMIC_DISPATCH(vector_bytes)() / sizeof(T)); // a scalar target has one lane of any width
+    query.lanes = std::max<std::size_t>(1, HWY_DYNAMIC_DISPATCH(vector_bytes)() /
+                                               sizeof(T)); // a scalar target has one lane of any width
     query.vectors = (static_cast<std::size_t>(scores.length) + query.lanes - 1) / query.lanes;
     query.gap_first = static_cast<T>(gaps.open + gaps.extend);
     query.gap_extend = static_cast<T>(gaps.extend);
@@ -168,8 +162,7 @@ StripedQuery<T> stripe(IntegerScores const& scores, GapCosts gaps) {
 /// Grows on demand, never shrinks.
 class AlignedBuffer {
   public:
-    template <typename T>
-    T* as(std::size_t count) {
+    template <typename T> T* as(std::size_t count) {
         if (count * sizeof(T) > size_) {
             size_ = count * sizeof(T);
             data_ = hwy::AllocateAligned<std::uint8_t>(size_);
@@ -199,7 +192,7 @@ GappedAligner::Workspace& GappedAligner::Workspace::operator=(Workspace&&) noexc
 
 struct GappedAligner::State {
     IntegerScores scores;
-    GapCosts gaps; ///< in units of the scores
+    GapCosts gaps;          ///< in units of the scores
     std::int64_t bound = 0; ///< no alignment scores more: the sum of the best score of every position
     StripedQuery<std::int8_t> narrow;
     StripedQuery<std::int16_t> middle;
@@ -209,10 +202,13 @@ struct GappedAligner::State {
 namespace {
 
 template <typename T>
-std::int64_t best_score(StripedQuery<T> const& query, std::span<Residue const> target, GappedAligner::Workspace::Buffers& buffers) {
+std::int64_t best_score(StripedQuery<T> const& query, std::span<Residue const> target,
+                        GappedAligner::Workspace::Buffers& buffers) {
     std::size_t const stride = query.stride();
     constexpr T floor = static_cast<T>(floor_of<T>);
-    ColumnPass<T> pass{&query, target, buffers.previous.as<T>(stride), buffers.current.as<T>(stride), buffers.gaps.as<T>(stride), nullptr, floor};
+    ColumnPass<T> pass{
+        &query,  target, buffers.previous.as<T>(stride), buffers.current.as<T>(stride), buffers.gaps.as<T>(stride),
+        nullptr, floor};
     std::fill_n(pass.previous, stride, floor);
     std::fill_n(pass.gaps, stride, floor);
     run(pass);
@@ -220,12 +216,12 @@ std::int64_t best_score(StripedQuery<T> const& query, std::span<Residue const> t
 }
 
 /// The matrix of one target, in blocks of columns that are computed again when the traceback steps into them.
-template <typename T>
-class Matrix {
+template <typename T> class Matrix {
   public:
     Matrix(StripedQuery<T> const& query, std::span<Residue const> target, GappedAligner::Workspace::Buffers& buffers)
-        : query_{query}, target_{target}, stride_{query.stride()},
-          block_{std::clamp<std::size_t>(kept_bytes / (stride_ * sizeof(T)), 16, std::max<std::size_t>(target.size(), 16))} {
+        : query_{query}, target_{target}, stride_{query.stride()}, block_{std::clamp<std::size_t>(
+                                                                       kept_bytes / (stride_ * sizeof(T)), 16,
+                                                                       std::max<std::size_t>(target.size(), 16))} {
         std::size_t const blocks = (target.size() + block_ - 1) / block_;
         saved_ = buffers.saved.as<T>(blocks * 2 * stride_);
         columns_ = buffers.columns.as<T>(block_ * stride_);
@@ -253,11 +249,13 @@ class Matrix {
             if (columns_[column * stride_ + place(i)] == best_) return {i, static_cast<int>(loaded_ * block_ + column)};
     }
 
-    /// Score at query position i and target position j, zero outside; j's block is computed if it is not the one at hand.
+    /// Score at query position i and target position j, zero outside; j's block is computed if it is not the one at
+    /// hand.
     [[nodiscard]] int at(int i, int j) {
         if (i < 0 || j < 0) return 0;
         load(static_cast<std::size_t>(j) / block_);
-        return static_cast<int>(columns_[(static_cast<std::size_t>(j) - loaded_ * block_) * stride_ + place(i)] - floor_of<T>);
+        return static_cast<int>(columns_[(static_cast<std::size_t>(j) - loaded_ * block_) * stride_ + place(i)] -
+                                floor_of<T>);
     }
 
     /// Makes column j's block the one at hand.
@@ -267,7 +265,8 @@ class Matrix {
 
   private:
     [[nodiscard]] std::size_t place(int i) const {
-        return static_cast<std::size_t>(i) % query_.vectors * query_.lanes + static_cast<std::size_t>(i) / query_.vectors;
+        return static_cast<std::size_t>(i) % query_.vectors * query_.lanes +
+               static_cast<std::size_t>(i) / query_.vectors;
     }
 
     T compute(std::size_t b) {
@@ -292,11 +291,11 @@ class Matrix {
     T best_ = static_cast<T>(floor_of<T>);
 };
 
-/// Walks back from the best cell using cell scores alone: a cell's score is its diagonal neighbour's plus the pair's score, or some
-/// cell's further up or left minus the gap between.
+/// Walks back from the best cell using cell scores alone: a cell's score is its diagonal neighbour's plus the pair's
+/// score, or some cell's further up or left minus the gap between.
 template <typename T>
-Alignment trace(IntegerScores const& scores, GapCosts gaps, StripedQuery<T> const& query, std::span<Residue const> target,
-                GappedAligner::Workspace::Buffers& buffers) {
+Alignment trace(IntegerScores const& scores, GapCosts gaps, StripedQuery<T> const& query,
+                std::span<Residue const> target, GappedAligner::Workspace::Buffers& buffers) {
     Matrix<T> matrix{query, target, buffers};
     Alignment alignment;
     alignment.score = matrix.best();
@@ -315,9 +314,12 @@ Alignment trace(IntegerScores const& scores, GapCosts gaps, StripedQuery<T> cons
         for (int n = 1; !across && !down && (i - n >= 0 || j - n >= 0); ++n) {
             int const wanted = score + gaps.open + n * gaps.extend;
             if (wanted > alignment.score) break;
-            if (i - n >= 0 && matrix.at(i - n, j) == wanted) down = n;
-            else if (matrix.at_hand(j - n) && matrix.at(i, j - n) == wanted) across = n;
-            else if (!beyond && j - n >= 0 && !matrix.at_hand(j - n)) beyond = n;
+            if (i - n >= 0 && matrix.at(i - n, j) == wanted)
+                down = n;
+            else if (matrix.at_hand(j - n) && matrix.at(i, j - n) == wanted)
+                across = n;
+            else if (!beyond && j - n >= 0 && !matrix.at_hand(j - n))
+                beyond = n;
         }
         // Not in this block: the gap runs along the target into blocks before.
         for (int n = beyond; beyond && !across && !down && j - n >= 0; ++n)
@@ -375,7 +377,8 @@ int gapped_score_reference(IntegerScores const& query, std::span<Residue const> 
     for (Residue const residue : target) {
         int diagonal = 0, down = 0;
         for (std::size_t i = 1; i <= rows; ++i) {
-            int const score = std::max({0, diagonal + query.at(static_cast<int>(i - 1), residue & 31), across[i], down});
+            int const score =
+                std::max({0, diagonal + query.at(static_cast<int>(i - 1), residue & 31), across[i], down});
             diagonal = cells[i];
             cells[i] = score;
             across[i] = std::max(across[i] - extend, score - open - extend);
@@ -391,7 +394,8 @@ int score_of(Alignment const& alignment, IntegerScores const& query, std::span<R
     int score = 0, i = alignment.query_begin, j = alignment.target_begin;
     char before = 'M';
     for (char const operation : alignment.operations) {
-        if (operation == 'M') score += query.at(i++, target[j++] & 31);
+        if (operation == 'M')
+            score += query.at(i++, target[j++] & 31);
         else {
             score -= operation == before ? extend : open + extend;
             operation == 'D' ? ++i : ++j;

@@ -20,8 +20,8 @@ float background_mean(PositionScores const& scores, int position) {
     return static_cast<float>(mean);
 }
 
-// Adds -mean_j sum_a f_j(a) S_i(a) + sum_a p_a S_i(a) to every residue's score at position i, j over the window around i without
-// i itself. The window's frequencies slide, so this is O(L * 20).
+// Adds -mean_j sum_a f_j(a) S_i(a) + sum_a p_a S_i(a) to every residue's score at position i, j over the window around
+// i without i itself. The window's frequencies slide, so this is O(L * 20).
 void add_composition_bias(PositionScores& scores, std::vector<std::array<float, amino_acid_count>> const& frequencies) {
     int const length = scores.length;
     std::array<double, amino_acid_count> window{};
@@ -37,7 +37,8 @@ void add_composition_bias(PositionScores& scores, std::vector<std::array<float, 
         bias[i] = static_cast<float>(-neighbours / (end - begin)) + background_mean(scores, i);
     }
     for (int i = 0; i < length; ++i)
-        for (int a = 0; a < amino_acid_count; ++a) scores.values[static_cast<std::size_t>(i) * code_count + a] += bias[i];
+        for (int a = 0; a < amino_acid_count; ++a)
+            scores.values[static_cast<std::size_t>(i) * code_count + a] += bias[i];
 }
 
 void mask_positions(PositionScores& scores, std::vector<bool> const& mask) {
@@ -78,7 +79,8 @@ PositionScores sequence_scores(std::span<Residue const> query, SequenceScoreOpti
     std::vector<std::array<float, amino_acid_count>> frequencies(query.size());
     for (std::size_t i = 0; i < query.size(); ++i) {
         Residue const residue = std::min<Residue>(query[i], unknown_code);
-        std::copy_n(blosum62[residue].begin(), code_count, scores.values.begin() + static_cast<std::ptrdiff_t>(i * code_count));
+        std::copy_n(blosum62[residue].begin(), code_count,
+                    scores.values.begin() + static_cast<std::ptrdiff_t>(i * code_count));
         frequencies[i].fill(0);
         if (residue < amino_acid_count) frequencies[i][residue] = 1;
     }
@@ -86,7 +88,8 @@ PositionScores sequence_scores(std::span<Residue const> query, SequenceScoreOpti
     return scores;
 }
 
-PositionScores profile_scores(Profile const& profile, std::span<Residue const> query, SequenceScoreOptions const& options) {
+PositionScores profile_scores(Profile const& profile, std::span<Residue const> query,
+                              SequenceScoreOptions const& options) {
     int const length = static_cast<int>(profile.scores.rows());
     PositionScores scores{length, std::vector<float>(static_cast<std::size_t>(length) * code_count)};
     std::vector<std::array<float, amino_acid_count>> frequencies(length);
@@ -102,7 +105,8 @@ PositionScores profile_scores(Profile const& profile, std::span<Residue const> q
     if (double const lambda = ungapped_lambda(scores); lambda > 0) {
         auto const factor = static_cast<float>(lambda / blosum62_lambda());
         for (int i = 0; i < length; ++i)
-            for (int a = 0; a < amino_acid_count; ++a) scores.values[static_cast<std::size_t>(i) * code_count + a] *= factor;
+            for (int a = 0; a < amino_acid_count; ++a)
+                scores.values[static_cast<std::size_t>(i) * code_count + a] *= factor;
     }
     adjust(scores, frequencies, query, options);
     return scores;

@@ -9,12 +9,15 @@
 
 namespace tape {
 
-/// Position-specific scores of a query: what a target residue is worth at each query position, in half bits (the unit of BLOSUM62).
+/// Position-specific scores of a query: what a target residue is worth at each query position, in half bits (the unit
+/// of BLOSUM62).
 struct PositionScores {
     int length = 0;
     std::vector<float> values; ///< length x 22 by residue code; row-major
 
-    [[nodiscard]] float at(int position, int code) const { return values[static_cast<std::size_t>(position) * 22 + code]; }
+    [[nodiscard]] float at(int position, int code) const {
+        return values[static_cast<std::size_t>(position) * 22 + code];
+    }
 };
 
 /// The same as small integers, the input of the SIMD kernels: round(scale * half bits), clamped to int8.
@@ -25,7 +28,9 @@ struct IntegerScores {
     double scale = 1;
     std::vector<std::int8_t> values; ///< length x 32; row-major
 
-    [[nodiscard]] int at(int position, int code) const { return values[static_cast<std::size_t>(position) * row_width + code]; }
+    [[nodiscard]] int at(int position, int code) const {
+        return values[static_cast<std::size_t>(position) * row_width + code];
+    }
 };
 
 struct SequenceScoreOptions {
@@ -40,18 +45,19 @@ struct SequenceScoreOptions {
 /// `low_complexity_mask`) score at most 0.
 PositionScores sequence_scores(std::span<Residue const> query, SequenceScoreOptions const& options = {});
 
-/// PSSM of a profile in half bits, scaled so that its ungapped lambda equals BLOSUM62's, as PSI-BLAST does, which lets the gapped
-/// statistics of BLOSUM62 apply (Altschul et al., Nucleic Acids Res 25:3389, 1997); the same composition-bias term, with the
-/// profile's column frequencies in place of the neighbours.
-PositionScores profile_scores(Profile const& profile, std::span<Residue const> query, SequenceScoreOptions const& options = {});
+/// PSSM of a profile in half bits, scaled so that its ungapped lambda equals BLOSUM62's, as PSI-BLAST does, which lets
+/// the gapped statistics of BLOSUM62 apply (Altschul et al., Nucleic Acids Res 25:3389, 1997); the same
+/// composition-bias term, with the profile's column frequencies in place of the neighbours.
+PositionScores profile_scores(Profile const& profile, std::span<Residue const> query,
+                              SequenceScoreOptions const& options = {});
 
 /// Root of mean_i sum_a p_a exp(lambda s_ia) = 1; 0 if there is none (no positive score, or a positive mean).
 double ungapped_lambda(PositionScores const& scores);
 
 IntegerScores round_scores(PositionScores const& scores, double scale = 1);
 
-/// True where a window of 12 residues holds less than 1.9 bits of entropy: the first stage of SEG (Wootton & Federhen, Comput
-/// Chem 17:149, 1993).
+/// True where a window of 12 residues holds less than 1.9 bits of entropy: the first stage of SEG (Wootton & Federhen,
+/// Comput Chem 17:149, 1993).
 std::vector<bool> low_complexity_mask(std::span<Residue const> sequence);
 
 } // namespace tape

@@ -11,12 +11,13 @@
 #define HWY_WANT_AVX3_DL 1
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "align/scan.cpp"
+// foreach_target.h comes first: it includes this file again for every target.
+// clang-format off
 #include <hwy/foreach_target.h>
-//
 #include <hwy/aligned_allocator.h>
 #include <hwy/highway.h>
-//
 #include "align/simd.hpp"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace tape::HWY_NAMESPACE {
@@ -25,16 +26,15 @@ using ByteTag = hn::ScalableTag<std::int8_t>;
 using Bytes = hn::Vec<ByteTag>;
 constexpr std::size_t byte_lanes = hn::MaxLanes(ByteTag{});
 
-// What a kernel works on. `table`: 32 rows (residue codes) x vectors x lanes, striped: position i is lane i / vectors of vector
-// i % vectors. A cell holds 127 - score.
+// What a kernel works on. `table`: 32 rows (residue codes) x vectors x lanes, striped: position i is lane i / vectors
+// of vector i % vectors. A cell holds 127 - score.
 struct Stripes {
     std::int8_t const* table;
     std::size_t vectors;
 };
 
 // Exact: the lowest cell. Otherwise: the sign bit says whether any score reached 128.
-template <bool exact, int vectors>
-HWY_INLINE Bytes gather(Bytes found, Bytes const (&cells)[vectors]) {
+template <bool exact, int vectors> HWY_INLINE Bytes gather(Bytes found, Bytes const (&cells)[vectors]) {
     if constexpr (exact) {
         for (int v = 0; v < vectors; ++v) found = hn::Min(found, cells[v]);
     } else {
@@ -44,11 +44,11 @@ HWY_INLINE Bytes gather(Bytes found, Bytes const (&cells)[vectors]) {
     return found;
 }
 
-// `group` targets advance together from residue `begin` to `end`, all cells in registers: with few vectors a target, the lane
-// shift's latency would otherwise bound the speed.
+// `group` targets advance together from residue `begin` to `end`, all cells in registers: with few vectors a target,
+// the lane shift's latency would otherwise bound the speed.
 template <bool exact, int vectors, int group>
-HWY_INLINE void advance(std::int8_t const* HWY_RESTRICT table, Residue const* const (&targets)[group], std::size_t begin,
-                        std::size_t end, Bytes (&cells)[group][vectors], Bytes (&found)[group]) {
+HWY_INLINE void advance(std::int8_t const* HWY_RESTRICT table, Residue const* const (&targets)[group],
+                        std::size_t begin, std::size_t end, Bytes (&cells)[group][vectors], Bytes (&found)[group]) {
     ByteTag const d;
     Bytes const zero_score = hn::Set(d, std::int8_t{127});
     for (std::size_t t = begin; t < end; ++t)
@@ -62,8 +62,7 @@ HWY_INLINE void advance(std::int8_t const* HWY_RESTRICT table, Residue const* co
         }
 }
 
-template <bool exact>
-HWY_INLINE std::uint8_t result_of(Bytes found) {
+template <bool exact> HWY_INLINE std::uint8_t result_of(Bytes found) {
     ByteTag const d;
     if constexpr (exact) {
         alignas(64) std::int8_t lanes[byte_lanes];
@@ -124,7 +123,8 @@ void scan_long(Stripes stripes, std::span<std::span<Residue const> const> sequen
             std::int8_t const* const row = stripes.table + (residue & 31U) * (vectors * byte_lanes);
             Bytes const wrapped = shift_in(d, hn::Load(d, cells.get() + (vectors - 1) * byte_lanes), zero_score);
             for (std::size_t v = vectors - 1; v > 0; --v) {
-                Bytes const cell = hn::SaturatedSub(hn::Load(d, cells.get() + (v - 1) * byte_lanes), hn::Load(d, row + v * byte_lanes));
+                Bytes const cell = hn::SaturatedSub(hn::Load(d, cells.get() + (v - 1) * byte_lanes),
+                                                    hn::Load(d, row + v * byte_lanes));
                 found = exact ? hn::Min(found, cell) : hn::Or(found, cell);
                 hn::Store(cell, d, cells.get() + v * byte_lanes);
             }
@@ -142,32 +142,50 @@ void scan_stripes(Stripes stripes, std::span<std::span<Residue const> const> seq
     constexpr std::size_t registers = byte_lanes >= 64 ? 32 : 16;
     if constexpr (registers >= 32) {
         switch (stripes.vectors) {
-        case 11: return scan_fixed<exact, 11>(stripes, sequences, results);
-        case 12: return scan_fixed<exact, 12>(stripes, sequences, results);
-        case 13: return scan_fixed<exact, 13>(stripes, sequences, results);
-        case 14: return scan_fixed<exact, 14>(stripes, sequences, results);
-        case 15: return scan_fixed<exact, 15>(stripes, sequences, results);
-        case 16: return scan_fixed<exact, 16>(stripes, sequences, results);
-        default: break;
+        case 11:
+            return scan_fixed<exact, 11>(stripes, sequences, results);
+        case 12:
+            return scan_fixed<exact, 12>(stripes, sequences, results);
+        case 13:
+            return scan_fixed<exact, 13>(stripes, sequences, results);
+        case 14:
+            return scan_fixed<exact, 14>(stripes, sequences, results);
+        case 15:
+            return scan_fixed<exact, 15>(stripes, sequences, results);
+        case 16:
+            return scan_fixed<exact, 16>(stripes, sequences, results);
+        default:
+            break;
         }
     }
     switch (stripes.vectors) {
-    case 1: return scan_fixed<exact, 1>(stripes, sequences, results);
-    case 2: return scan_fixed<exact, 2>(stripes, sequences, results);
-    case 3: return scan_fixed<exact, 3>(stripes, sequences, results);
-    case 4: return scan_fixed<exact, 4>(stripes, sequences, results);
-    case 5: return scan_fixed<exact, 5>(stripes, sequences, results);
-    case 6: return scan_fixed<exact, 6>(stripes, sequences, results);
-    case 7: return scan_fixed<exact, 7>(stripes, sequences, results);
-    case 8: return scan_fixed<exact, 8>(stripes, sequences, results);
-    case 9: return scan_fixed<exact, 9>(stripes, sequences, results);
-    case 10: return scan_fixed<exact, 10>(stripes, sequences, results);
-    default: return scan_long<exact>(stripes, sequences, results);
+    case 1:
+        return scan_fixed<exact, 1>(stripes, sequences, results);
+    case 2:
+        return scan_fixed<exact, 2>(stripes, sequences, results);
+    case 3:
+        return scan_fixed<exact, 3>(stripes, sequences, results);
+    case 4:
+        return scan_fixed<exact, 4>(stripes, sequences, results);
+    case 5:
+        return scan_fixed<exact, 5>(stripes, sequences, results);
+    case 6:
+        return scan_fixed<exact, 6>(stripes, sequences, results);
+    case 7:
+        return scan_fixed<exact, 7>(stripes, sequences, results);
+    case 8:
+        return scan_fixed<exact, 8>(stripes, sequences, results);
+    case 9:
+        return scan_fixed<exact, 9>(stripes, sequences, results);
+    case 10:
+        return scan_fixed<exact, 10>(stripes, sequences, results);
+    default:
+        return scan_long<exact>(stripes, sequences, results);
     }
 }
 
-// Fills the striped table from `values` (positions x 32) and scans. Positions beyond the query cost the most a byte can hold, so
-// nothing survives there.
+// Fills the striped table from `values` (positions x 32) and scans. Positions beyond the query cost the most a byte can
+// hold, so nothing survives there.
 void scan_sequences(std::int8_t const* values, std::size_t length, std::span<std::span<Residue const> const> sequences,
                     bool exact, std::uint8_t* results) {
     std::size_t const vectors = (length + byte_lanes - 1) / byte_lanes;
@@ -201,13 +219,13 @@ struct Chunk {
     std::size_t begin, end;
 };
 
-template <typename LengthOf>
-std::vector<Chunk> make_chunks(std::size_t count, LengthOf const& length_of) {
+template <typename LengthOf> std::vector<Chunk> make_chunks(std::size_t count, LengthOf const& length_of) {
     std::vector<Chunk> chunks;
     for (std::size_t begin = 0; begin < count;) {
         std::size_t end = begin;
         std::uint64_t residues = 0;
-        while (end < count && end - begin < chunk_targets && (end == begin || residues < chunk_residues)) residues += length_of(end++);
+        while (end < count && end - begin < chunk_targets && (end == begin || residues < chunk_residues))
+            residues += length_of(end++);
         chunks.push_back({begin, end});
         begin = end;
     }
@@ -215,7 +233,8 @@ std::vector<Chunk> make_chunks(std::size_t count, LengthOf const& length_of) {
 }
 
 template <typename TargetAt>
-std::vector<std::uint8_t> exact_scores(IntegerScores const& query, std::size_t count, TargetAt const& target_at, int threads) {
+std::vector<std::uint8_t> exact_scores(IntegerScores const& query, std::size_t count, TargetAt const& target_at,
+                                       int threads) {
     std::vector<std::uint8_t> scores(count, 0);
     if (query.length == 0) return scores;
     auto const chunks = make_chunks(count, [&](std::size_t i) { return target_at(i).size(); });
@@ -231,12 +250,14 @@ std::vector<std::uint8_t> exact_scores(IntegerScores const& query, std::size_t c
 } // namespace
 
 std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database const& database, int threads) {
-    return exact_scores(query, database.size(), [&](std::size_t i) { return database.residues(i); }, threads);
+    return exact_scores(
+        query, database.size(), [&](std::size_t i) { return database.residues(i); }, threads);
 }
 
-std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database const& database, std::span<std::uint32_t const> targets,
-                                          int threads) {
-    return exact_scores(query, targets.size(), [&](std::size_t i) { return database.residues(targets[i]); }, threads);
+std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database const& database,
+                                          std::span<std::uint32_t const> targets, int threads) {
+    return exact_scores(
+        query, targets.size(), [&](std::size_t i) { return database.residues(targets[i]); }, threads);
 }
 
 std::vector<std::uint32_t> scan_above(PositionScores const& query, Database const& database,

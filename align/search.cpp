@@ -23,15 +23,16 @@ namespace {
 /// Bumped whenever a result may change: part of `search_hash`.
 constexpr int algorithm_version = 1;
 
-/// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol 7:e1002195, 2011).
+/// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol
+/// 7:e1002195, 2011).
 constexpr double prefilter_probability = 0.02;
-/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported, up to a limit
-/// beyond which nothing but time was seen to change (SCOP40: superfamily score .094 at .02, .05, .2 and 1).
+/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported, up
+/// to a limit beyond which nothing but time was seen to change (SCOP40: superfamily score .094 at .02, .05, .2 and 1).
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
-/// Pseudocounts of the search's profiles, heavier than MMseqs2's 1.1 and 4.1: three rounds over SCOP40 score .58 / .171 / .292
-/// (family, superfamily, ROC5) instead of .55 / .153 / .272.
+/// Pseudocounts of the search's profiles, heavier than MMseqs2's 1.1 and 4.1: three rounds over SCOP40 score .58 / .171
+/// / .292 (family, superfamily, ROC5) instead of .55 / .153 / .272.
 constexpr ProfileOptions profile_options{.pseudocount_a = 1.1, .pseudocount_b = 16, .neff_identity = false};
 /// No more gapped alignments than this share of the database, or this number, whatever a repetitive query drags in.
 constexpr double candidate_share = 0.05;
@@ -51,8 +52,9 @@ bool better(Found const& a, Found const& b) {
 class QuerySearch {
   public:
     QuerySearch(Database const& database, Protein const& query, SearchOptions const& options, int threads)
-        : database_{database}, query_{query}, codes_{encode_residues(query.residues)}, options_{options}, threads_{threads},
-          model_{blosum62_gapped, codes_.size(), database}, workspaces_(static_cast<std::size_t>(resolve_threads(threads))) {}
+        : database_{database}, query_{query}, codes_{encode_residues(query.residues)}, options_{options},
+          threads_{threads}, model_{blosum62_gapped, codes_.size(), database},
+          workspaces_(static_cast<std::size_t>(resolve_threads(threads))) {}
 
     SearchResult run() {
         SearchResult result;
@@ -89,7 +91,8 @@ class QuerySearch {
         auto const count = static_cast<double>(database_.size());
         double const p = std::clamp(prefilter_slack * loosest_evalue() / count, prefilter_probability, prefilter_limit);
         auto const query_length = static_cast<double>(codes_.size());
-        auto found = scan_above(scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
+        auto found = scan_above(
+            scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
         auto const limit = std::max(least_candidates, static_cast<std::size_t>(candidate_share * count));
         if (found.size() > limit) keep_highest(found, scores, limit);
         return found;
@@ -106,7 +109,8 @@ class QuerySearch {
     }
 
     /// Gapped scores of the candidates; those within the loosest E-value, best first, at most max_hits.
-    [[nodiscard]] std::vector<Found> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner, int round) {
+    [[nodiscard]] std::vector<Found> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner,
+                                            int round) {
         std::vector<Found> found(targets.size());
         constexpr std::size_t batch = 64;
         parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int worker) {
@@ -114,8 +118,10 @@ class QuerySearch {
                 auto const residues = database_.residues(targets[i]);
                 int const score = aligner.score(residues, workspaces_[static_cast<std::size_t>(worker)]);
                 double const half_bits = score / score_scale;
-                found[i].hit = {.target = targets[i], .score = static_cast<int>(std::lround(half_bits)),
-                                .bits = model_.bits(half_bits), .evalue = model_.evalue(half_bits, residues.size())};
+                found[i].hit = {.target = targets[i],
+                                .score = static_cast<int>(std::lround(half_bits)),
+                                .bits = model_.bits(half_bits),
+                                .evalue = model_.evalue(half_bits, residues.size())};
             }
         });
         std::erase_if(found, [&](Found const& f) { return f.hit.score <= 0 || f.hit.evalue > loosest_evalue(); });
@@ -138,7 +144,9 @@ class QuerySearch {
             if (wanted(found[i]) && found[i].row.columns.empty())
                 found[i].row = align(found[i].hit, aligner, workspaces_[static_cast<std::size_t>(worker)]);
         });
-        std::erase_if(found, [&](Found const& f) { return !f.row.columns.empty() && aligned_share(f.row) < options_.min_coverage; });
+        std::erase_if(found, [&](Found const& f) {
+            return !f.row.columns.empty() && aligned_share(f.row) < options_.min_coverage;
+        });
     }
 
     void align_included(std::vector<Found>& found, GappedAligner const& aligner) {
@@ -186,8 +194,9 @@ class QuerySearch {
 
     [[nodiscard]] std::string describe(Hit const& hit, int pairs) const {
         char text[128];
-        std::snprintf(text, sizeof text, "E=%.2g, bits=%.1f, identity=%.3f, coverage=%.3f, round=%d", hit.evalue, hit.bits,
-                      static_cast<double>(hit.identity), static_cast<double>(pairs) / static_cast<double>(codes_.size()), hit.round);
+        std::snprintf(text, sizeof text, "E=%.2g, bits=%.1f, identity=%.3f, coverage=%.3f, round=%d", hit.evalue,
+                      hit.bits, static_cast<double>(hit.identity),
+                      static_cast<double>(pairs) / static_cast<double>(codes_.size()), hit.round);
         return text;
     }
 
@@ -257,7 +266,8 @@ void search(Database const& database, std::span<Protein const> queries, SearchOp
         auto result = search_one(database, queries[q], options, 1);
         std::lock_guard const lock{mutex};
         ready.emplace(q, std::move(result));
-        for (auto first = ready.begin(); first != ready.end() && first->first == next; first = ready.erase(first), ++next)
+        for (auto first = ready.begin(); first != ready.end() && first->first == next;
+             first = ready.erase(first), ++next)
             visit(next, std::move(first->second));
         progress.advance();
     });
@@ -265,9 +275,10 @@ void search(Database const& database, std::span<Protein const> queries, SearchOp
 
 std::string search_hash(Database const& database, SearchOptions const& options) {
     char text[256];
-    std::snprintf(text, sizeof text, "search %d: rounds %d, evalue %.17g, inclusion %.17g, coverage %.17g, hits %zu, alignments %d; ",
-                  algorithm_version, options.rounds, options.evalue, options.inclusion_evalue, options.min_coverage, options.max_hits,
-                  options.alignments ? 1 : 0);
+    std::snprintf(text, sizeof text,
+                  "search %d: rounds %d, evalue %.17g, inclusion %.17g, coverage %.17g, hits %zu, alignments %d; ",
+                  algorithm_version, options.rounds, options.evalue, options.inclusion_evalue, options.min_coverage,
+                  options.max_hits, options.alignments ? 1 : 0);
     return content_hash(text + database.content_hash());
 }
 

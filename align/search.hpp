@@ -27,8 +27,8 @@ struct Hit {
     std::size_t target = 0; ///< index in the database
     int score = 0;          ///< raw gapped score, half bits
     double bits = 0, evalue = 0;
-    int round = 1;          ///< first round in which it was accepted
-    float identity = 0;     ///< of aligned residue pairs
+    int round = 1;                                                        ///< first round in which it was accepted
+    float identity = 0;                                                   ///< of aligned residue pairs
     int query_begin = 0, query_end = 0, target_begin = 0, target_end = 0; ///< half-open
 };
 
@@ -39,8 +39,8 @@ struct SearchResult {
     bool converged = false;
 };
 
-/// Searches one query after another; each result is handed to `visit` in query order, as soon as it and all earlier ones are
-/// done. Byte-identical for any number of threads.
+/// Searches one query after another; each result is handed to `visit` in query order, as soon as it and all earlier
+/// ones are done. Byte-identical for any number of threads.
 void search(Database const& database, std::span<Protein const> queries, SearchOptions const& options,
             std::function<void(std::size_t query, SearchResult&&)> const& visit);
 

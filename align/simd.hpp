@@ -1,4 +1,5 @@
-// Vector helpers shared by the scan and the gapped kernels. Included once per SIMD target (see hwy/foreach_target.h): no pragma once.
+// Vector helpers shared by the scan and the gapped kernels. Included once per SIMD target (see hwy/foreach_target.h):
+// no pragma once.
 #if defined(TAPE_ALIGN_SIMD_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPE_ALIGN_SIMD_HPP
 #undef TAPE_ALIGN_SIMD_HPP
@@ -17,8 +18,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// Moves every lane up by one and puts `first`'s lowest lane in lane 0: the wrap-around of a striped query (Farrar,
 /// Bioinformatics 23:156, 2007).
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V shift_in(D d, V v, V first) {
+template <class D, class V = hn::Vec<D>> HWY_INLINE V shift_in(D d, V v, V first) {
 #if HWY_TARGET == HWY_SCALAR
     (void)d, (void)v;
     return first;
@@ -44,7 +44,8 @@ HWY_INLINE V shift_in(D d, V v, V first) {
                 for (int i = 4; i < 16; ++i) lane[i] = i - 4;
             }
         } up;
-        auto const blocks = hn::BitCast(d, hn::TableLookupLanes(hn::BitCast(d32, v), hn::SetTableIndices(d32, up.lane)));
+        auto const blocks =
+            hn::BitCast(d, hn::TableLookupLanes(hn::BitCast(d32, v), hn::SetTableIndices(d32, up.lane)));
         auto const moved = hn::CombineShiftRightBytes<16 - sizeof(T)>(d, v, blocks);
         return hn::IfThenElse(hn::FirstN(d, 1), first, moved);
     }

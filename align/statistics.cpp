@@ -10,7 +10,8 @@ namespace {
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 double normal_density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * std::numbers::pi); }
 
-/// E[max(0, length - X)], X normal: what is left of a sequence once an alignment of that score has been placed; and P(X < length).
+/// E[max(0, length - X)], X normal: what is left of a sequence once an alignment of that score has been placed; and P(X
+/// < length).
 struct Remainder {
     double expected, fits;
 };
@@ -25,8 +26,10 @@ Remainder remainder(double length, double mean, double variance) {
 
 double effective_area(AlignmentStatistics const& statistics, double query_length, double target_length, double score) {
     double const mean = std::max(0.0, statistics.a * score + statistics.b);
-    double const variance = std::max(2 * statistics.alpha / statistics.lambda, statistics.alpha * score + statistics.beta);
-    double const covariance = std::max(2 * statistics.sigma / statistics.lambda, statistics.sigma * score + statistics.tau);
+    double const variance =
+        std::max(2 * statistics.alpha / statistics.lambda, statistics.alpha * score + statistics.beta);
+    double const covariance =
+        std::max(2 * statistics.sigma / statistics.lambda, statistics.sigma * score + statistics.tau);
     auto const query = remainder(query_length, mean, variance), target = remainder(target_length, mean, variance);
     return query.expected * target.expected + covariance * query.fits * target.fits;
 }
@@ -41,7 +44,9 @@ double EvalueModel::evalue(double score, std::size_t target_length) const {
            std::exp(-statistics_.lambda * score);
 }
 
-double EvalueModel::bits(double score) const { return (statistics_.lambda * score - std::log(statistics_.k)) / std::numbers::ln2; }
+double EvalueModel::bits(double score) const {
+    return (statistics_.lambda * score - std::log(statistics_.k)) / std::numbers::ln2;
+}
 
 double ungapped_threshold(double query_length, double target_length, double p) {
     double const area = std::max(1.0, query_length) * std::max(1.0, target_length);

@@ -31,28 +31,54 @@ using tape::cli::Kind;
 
 tape::cli::Program program() {
     std::vector<tape::cli::Option> options{
-        {.name = "<command>", .default_value = "", .help = "build, info, verify, cluster or subset", .choices = {"build", "info", "verify", "cluster", "subset"},
+        {.name = "<command>",
+         .default_value = "",
+         .help = "build, info, verify, cluster or subset",
+         .choices = {"build", "info", "verify", "cluster", "subset"},
          .required = true},
-        {.name = "<input>", .default_value = "", .help = "FASTA file or BLAST database (build), or a .tdb file (all others)", .required = true},
-        {.name = "output", .default_value = "", .help = "file to write (build: .tdb; cluster: TSV; subset: .tdb, or FASTA by its name)", .placeholder = "FILE", .short_name = 'o'},
-        {.name = "identity", .kind = Kind::real, .default_value = "0.5", .help = "cluster: least identity to the representative", .group = "Clustering",
-         .minimum = 0.0, .maximum = 1.0},
-        {.name = "coverage", .kind = Kind::real, .default_value = "0.8", .help = "cluster: least aligned share of the shorter sequence", .group = "Clustering",
-         .minimum = 0.0, .maximum = 1.0},
-        {.name = "ids", .default_value = "", .help = "subset: file of ids to keep, the first word of each line", .group = "Subsets", .placeholder = "FILE"},
+        {.name = "<input>",
+         .default_value = "",
+         .help = "FASTA file or BLAST database (build), or a .tdb file (all others)",
+         .required = true},
+        {.name = "output",
+         .default_value = "",
+         .help = "file to write (build: .tdb; cluster: TSV; subset: .tdb, or FASTA by its name)",
+         .placeholder = "FILE",
+         .short_name = 'o'},
+        {.name = "identity",
+         .kind = Kind::real,
+         .default_value = "0.5",
+         .help = "cluster: least identity to the representative",
+         .group = "Clustering",
+         .minimum = 0.0,
+         .maximum = 1.0},
+        {.name = "coverage",
+         .kind = Kind::real,
+         .default_value = "0.8",
+         .help = "cluster: least aligned share of the shorter sequence",
+         .group = "Clustering",
+         .minimum = 0.0,
+         .maximum = 1.0},
+        {.name = "ids",
+         .default_value = "",
+         .help = "subset: file of ids to keep, the first word of each line",
+         .group = "Subsets",
+         .placeholder = "FILE"},
     };
     auto common = tape::cli::common_options();
     options.insert(options.end(), common.begin(), common.end());
     return {.name = "tape-db",
             .purpose = "Builds and looks after sequence databases: one memory-mapped file each.",
-            .usage = "tape-db build FASTA_OR_BLAST_DB -o OUT.tdb | info|verify DB.tdb | cluster DB.tdb -o OUT.tsv | subset DB.tdb --ids FILE -o OUT",
+            .usage = "tape-db build FASTA_OR_BLAST_DB -o OUT.tdb | info|verify DB.tdb | cluster DB.tdb -o OUT.tsv | "
+                     "subset DB.tdb --ids FILE -o OUT",
             .options = options,
             .examples = {"tape-db build swissprot.fasta.xz -o swissprot.tdb", "tape-db info swissprot.tdb",
                          "tape-db cluster swissprot.tdb --identity 0.5 -o clusters.tsv",
                          "tape-db subset swissprot.tdb --ids chosen.txt -o chosen.fasta.xz"}};
 }
 
-/// The file to write. What stands there already is replaced if it is a database (it can be built again), else only with --force.
+/// The file to write. What stands there already is replaced if it is a database (it can be built again), else only with
+/// --force.
 std::string required_output(Arguments const& arguments) {
     if (!arguments.has("output")) throw tape::usage_error{"-o/--output is required: name the file to write"};
     auto const output = arguments.text("output");
@@ -60,7 +86,8 @@ std::string required_output(Arguments const& arguments) {
     if (arguments.flag("force") || !std::filesystem::is_regular_file(output, ignored)) return output;
     std::string start(tape::database_magic.size(), '\0');
     std::ifstream{output, std::ios::binary}.read(start.data(), static_cast<std::streamsize>(start.size()));
-    if (start != tape::database_magic) throw tape::usage_error{output + " exists and is no tape database; --force replaces it"};
+    if (start != tape::database_magic)
+        throw tape::usage_error{output + " exists and is no tape database; --force replaces it"};
     return output;
 }
 
@@ -68,9 +95,14 @@ std::string required_output(Arguments const& arguments) {
 class ManifestWriter {
   public:
     ManifestWriter(Arguments const& arguments, std::string input_hash) {
-        manifest_ = {.program = "tape-db", .argv = arguments.argv(), .version = TAPE_VERSION,
-                     .seed = static_cast<std::uint64_t>(arguments.integer("seed")), .inputs = {{arguments.positional()[1], std::move(input_hash)}},
-                     .details = {{"simd", tape::simd_target()}}, .started = tape::utc_now(), .seconds = 0};
+        manifest_ = {.program = "tape-db",
+                     .argv = arguments.argv(),
+                     .version = TAPE_VERSION,
+                     .seed = static_cast<std::uint64_t>(arguments.integer("seed")),
+                     .inputs = {{arguments.positional()[1], std::move(input_hash)}},
+                     .details = {{"simd", tape::simd_target()}},
+                     .started = tape::utc_now(),
+                     .seconds = 0};
     }
     void write(std::string const& output, std::map<std::string, std::string> const& details) {
         if (output == "-") return;
@@ -92,22 +124,25 @@ bool is_dry_run(Arguments const& arguments, std::string const& output) {
 
 std::map<std::string, std::string> details_of(std::string const& output) {
     tape::Database const database{output};
-    return {{"content_hash", database.content_hash()}, {"sequences", std::to_string(database.size())}, {"residues", std::to_string(database.residue_count())}};
+    return {{"content_hash", database.content_hash()},
+            {"sequences", std::to_string(database.size())},
+            {"residues", std::to_string(database.residue_count())}};
 }
 
 void report(std::string const& path, tape::BuildSummary const& summary, bool quiet) {
     if (quiet) return;
-    std::cout << path << ": " << tape::counted(summary.sequences, "sequence") << ", " << tape::counted(summary.residues, "residue") << ", "
-              << tape::counted(summary.bytes, "byte") << '\n';
+    std::cout << path << ": " << tape::counted(summary.sequences, "sequence") << ", "
+              << tape::counted(summary.residues, "residue") << ", " << tape::counted(summary.bytes, "byte") << '\n';
 }
 
 void info(std::string const& input) {
     tape::Database const database{input};
     auto const shortest = database.residues(0).size(), longest = database.residues(database.size() - 1).size();
-    std::cout << "file\t" << input << "\nsequences\t" << database.size() << "\nresidues\t" << database.residue_count() << "\nshortest\t"
-              << shortest << "\nlongest\t" << longest << "\nbytes\t" << database.file_bytes() << "\nbytes_per_residue\t"
-              << static_cast<double>(database.file_bytes()) / static_cast<double>(database.residue_count()) << "\ncontent_hash\t"
-              << database.content_hash() << "\nsimd\t" << tape::simd_target() << '\n';
+    std::cout << "file\t" << input << "\nsequences\t" << database.size() << "\nresidues\t" << database.residue_count()
+              << "\nshortest\t" << shortest << "\nlongest\t" << longest << "\nbytes\t" << database.file_bytes()
+              << "\nbytes_per_residue\t"
+              << static_cast<double>(database.file_bytes()) / static_cast<double>(database.residue_count())
+              << "\ncontent_hash\t" << database.content_hash() << "\nsimd\t" << tape::simd_target() << '\n';
 }
 
 void build(Arguments const& arguments, std::string const& input) {
@@ -127,9 +162,11 @@ void cluster(Arguments const& arguments, std::string const& input) {
     tape::Database const database{input};
     if (is_dry_run(arguments, output)) return;
     ManifestWriter manifest{arguments, database.content_hash()};
-    auto const clustering = tape::cluster_database(database, {.identity = arguments.real("identity"), .coverage = arguments.real("coverage"),
-                                                              .threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads"))),
-                                                              .quiet = arguments.flag("quiet")});
+    auto const clustering = tape::cluster_database(
+        database, {.identity = arguments.real("identity"),
+                   .coverage = arguments.real("coverage"),
+                   .threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads"))),
+                   .quiet = arguments.flag("quiet")});
     std::size_t representatives = 0;
     tape::write_atomically(output, [&](std::ostream& out) {
         out << "# representative\tmember\tidentity\tlength\n";
@@ -137,12 +174,14 @@ void cluster(Arguments const& arguments, std::string const& input) {
             char identity[16];
             std::snprintf(identity, sizeof identity, "%.3f", static_cast<double>(clustering.identity[i]));
             representatives += clustering.representative[i] == i;
-            out << database.id(clustering.representative[i]) << '\t' << database.id(i) << '\t' << identity << '\t' << database.residues(i).size() << '\n';
+            out << database.id(clustering.representative[i]) << '\t' << database.id(i) << '\t' << identity << '\t'
+                << database.residues(i).size() << '\n';
         }
     });
     manifest.write(output, {{"clusters", std::to_string(representatives)}});
     if (!arguments.flag("quiet") && output != "-")
-        std::cout << output << ": " << tape::counted(database.size(), "sequence") << " in " << tape::counted(representatives, "cluster") << '\n';
+        std::cout << output << ": " << tape::counted(database.size(), "sequence") << " in "
+                  << tape::counted(representatives, "cluster") << '\n';
 }
 
 std::unordered_set<std::string> read_ids(std::string const& file) {
@@ -169,12 +208,15 @@ void subset(Arguments const& arguments, std::string const& input) {
     std::vector<bool> keep(database.size(), false);
     for (std::size_t i = 0; i < database.size(); ++i) keep[i] = ids.erase(std::string{database.id(i)}) > 0;
     if (!ids.empty())
-        throw tape::data_error{arguments.text("ids") + ": " + tape::counted(ids.size(), "id") + " not in " + input + ", such as " +
-                               tape::shown(*std::min_element(ids.begin(), ids.end()))};
+        throw tape::data_error{arguments.text("ids") + ": " + tape::counted(ids.size(), "id") + " not in " + input +
+                               ", such as " + tape::shown(*std::min_element(ids.begin(), ids.end()))};
     if (is_dry_run(arguments, output)) return;
     ManifestWriter manifest{arguments, database.content_hash()};
     if (!is_fasta_name(output)) {
-        report(output, tape::subset_database(database, [&](std::size_t i) { return keep[i]; }, output), arguments.flag("quiet"));
+        report(output,
+               tape::subset_database(
+                   database, [&](std::size_t i) { return keep[i]; }, output),
+               arguments.flag("quiet"));
         return manifest.write(output, details_of(output));
     }
     tape::write_atomically(output, [&](std::ostream& out) {
@@ -190,20 +232,26 @@ void subset(Arguments const& arguments, std::string const& input) {
 
 void run(Arguments const& arguments) {
     auto const& positional = arguments.positional();
-    if (positional.size() < 2) throw tape::usage_error{"expected a command and a file, such as `tape-db info swissprot.tdb`"};
+    if (positional.size() < 2)
+        throw tape::usage_error{"expected a command and a file, such as `tape-db info swissprot.tdb`"};
     if (positional.size() > 2) throw tape::usage_error{"one file at a time: unexpected " + tape::shown(positional[2])};
     auto const& command = positional[0];
     auto const& input = positional[1];
-    if (command == "build") build(arguments, input);
-    else if (command == "info") info(input);
+    if (command == "build")
+        build(arguments, input);
+    else if (command == "info")
+        info(input);
     else if (command == "verify") {
         tape::Database{input}.verify();
         if (!arguments.flag("quiet")) std::cout << input << ": content hash matches\n";
-    } else if (command == "cluster") cluster(arguments, input);
-    else if (command == "subset") subset(arguments, input);
+    } else if (command == "cluster")
+        cluster(arguments, input);
+    else if (command == "subset")
+        subset(arguments, input);
     else {
         std::vector<std::string> const commands{"build", "info", "verify", "cluster", "subset"};
-        throw tape::usage_error{"unknown command " + tape::shown(command) + tape::did_you_mean(command, commands) + "; expected build, info, verify, cluster or subset"};
+        throw tape::usage_error{"unknown command " + tape::shown(command) + tape::did_you_mean(command, commands) +
+                                "; expected build, info, verify, cluster or subset"};
     }
 }
 

@@ -118,6 +118,7 @@ void Grid::say(std::string const& text) const {
 std::string Grid::key_of(TaskData const& data, Job const& job) {
     std::string text = "run " + std::to_string(head_version) + '\n' + data.task.name + '\n' + data.hash + '\n' +
                        (plan_.options.contact_atom == ContactAtom::ca ? "ca\n" : "cb\n");
+    text += std::to_string(data.max_epochs) + '\n';
     for (auto const* source : pool_.sources(*job.arm, job.seed)) text += source->content_hash() + '\n';
     if (depends_on_seed(data.task.kind, *job.arm)) text += std::to_string(job.seed);
     return content_hash(text);
@@ -158,7 +159,10 @@ void Grid::prepare(TaskData const& data, Job const& job) {
 StoredRun Grid::fit(TaskData const& data, Job const& job) {
     prepare(data, job);
     JoinedFeatures const features{pool_.sources(*job.arm, job.seed)};
-    HeadOptions const options{.seed = job.seed, .threads = plan_.options.threads, .device = plan_.options.device};
+    HeadOptions const options{.seed = job.seed,
+                              .threads = plan_.options.threads,
+                              .device = plan_.options.device,
+                              .max_epochs = data.max_epochs};
     auto const start = std::chrono::steady_clock::now();
     StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
     stored.run.head_seconds = seconds_since(start);
@@ -325,6 +329,7 @@ Plan make_plan(ExperimentOptions options) {
         if (options.train_limit) limits.train = *options.train_limit;
         if (options.valid_limit) limits.valid = *options.valid_limit;
         if (options.test_limit) limits.test = *options.test_limit;
+        if (options.max_epochs) limits.max_epochs = *options.max_epochs;
         plan.tasks.push_back(load_task(task, limits, options.seed));
     }
     return plan;

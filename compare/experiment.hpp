@@ -31,7 +31,7 @@ struct ExperimentOptions {
     std::vector<std::string> tasks{"all"};
     std::string preset = "quick";
     std::optional<std::size_t> train_limit, valid_limit, test_limit; ///< per task
-    std::optional<int> seeds, rounds;
+    std::optional<int> seeds, rounds, max_epochs;
     std::uint64_t seed = 0; ///< the first seed; the others follow
     AlignmentSettings alignments;
     ContactAtom contact_atom = ContactAtom::ca;

@@ -17,6 +17,7 @@ struct TaskLimits {
     std::size_t train = 0, valid = 0, test = 0;
     std::size_t classes = 0;    ///< protein_class: only this many classes, those with the most test proteins; 0 = all
     std::size_t per_class = 0;  ///< protein_class: at most this many training proteins a class; 0 = all
+    int max_epochs = 0;         ///< passes of the head over the training part; 0 = the head's own
     std::size_t max_length = 0; ///< training and validation proteins only: longer ones are left out; 0 = none
 };
 
@@ -39,6 +40,7 @@ std::vector<Task> parse_tasks(std::vector<std::string> const& names);
 struct TaskData {
     Task task;
     std::vector<Example> train, valid, test;
+    int max_epochs = 0;              ///< as in TaskLimits
     std::size_t train_available = 0; ///< proteins of the whole training split
     std::string hash;                ///< of the three files and of the chosen ids
     std::vector<std::string> notes;  ///< what was left out and how it was chosen

@@ -136,7 +136,7 @@ class EncodingBuffer final : public std::streambuf {
     }
     std::streamsize xsputn(char const* bytes, std::streamsize size) override {
         if (size <= epptr() - pptr()) {
-            std::memcpy(pptr(), bytes, static_cast<std::size_t>(size));
+            if (size > 0) std::memcpy(pptr(), bytes, static_cast<std::size_t>(size));
             pbump(static_cast<int>(size));
             return size;
         }

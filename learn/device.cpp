@@ -7,6 +7,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
 
+#include <cstdlib>
+
 namespace tape {
 
 at::Device resolve_device(std::string const& name) {
@@ -37,6 +39,9 @@ at::ScalarType resolve_precision(std::string const& name, at::Device device) {
 std::string precision_name(at::ScalarType type) { return type == at::kBFloat16 ? "bf16" : "fp32"; }
 
 int use_threads(int requested) {
+    // oneDNN keeps 1,024 compiled products by default, half a megabyte each; batches of ever new sizes fill that to no
+    // use (measured: 1.5 GB against 1.0 GB for UniRep-1900 over 2,500 proteins, same speed).
+    setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
     int const threads = resolve_threads(requested);
     at::set_num_threads(threads);
     return threads;

@@ -9,11 +9,14 @@ namespace {
 
 constexpr SequenceScoreOptions plain{.composition_bias = false, .mask_low_complexity = false};
 
-void expect_consistent(Alignment const& alignment, IntegerScores const& query, std::span<Residue const> target, GapCosts gaps) {
+void expect_consistent(Alignment const& alignment, IntegerScores const& query, std::span<Residue const> target,
+                       GapCosts gaps) {
     EXPECT_EQ(score_of(alignment, query, target, gaps), alignment.score);
     auto const& operations = alignment.operations;
-    EXPECT_EQ(std::ranges::count_if(operations, [](char o) { return o != 'I'; }), alignment.query_end - alignment.query_begin);
-    EXPECT_EQ(std::ranges::count_if(operations, [](char o) { return o != 'D'; }), alignment.target_end - alignment.target_begin);
+    EXPECT_EQ(std::ranges::count_if(operations, [](char o) { return o != 'I'; }),
+              alignment.query_end - alignment.query_begin);
+    EXPECT_EQ(std::ranges::count_if(operations, [](char o) { return o != 'D'; }),
+              alignment.target_end - alignment.target_begin);
     if (!operations.empty()) {
         EXPECT_EQ(operations.front(), 'M');
         EXPECT_EQ(operations.back(), 'M');
@@ -25,7 +28,8 @@ TEST(Gapped, EqualsReferenceOnEverySimdTarget) {
     std::uniform_int_distribution<std::size_t> length(1, 420);
     for (int trial = 0; trial < 250; ++trial) {
         auto const protein = test::random_protein(random, length(random));
-        auto const target = trial % 4 == 0 ? test::random_protein(random, length(random)) : test::mutated(random, protein, 0.1 * (trial % 7));
+        auto const target = trial % 4 == 0 ? test::random_protein(random, length(random))
+                                           : test::mutated(random, protein, 0.1 * (trial % 7));
         GapCosts const gaps = trial % 5 == 0 ? GapCosts{3, 1} : trial % 5 == 1 ? GapCosts{0, 2} : GapCosts{};
         auto const query = round_scores(sequence_scores(protein, plain), trial % 3 == 0 ? 4 : 1);
         int const expected = gapped_score_reference(query, target, gaps);
@@ -56,7 +60,8 @@ TEST(Gapped, GapOfNCostsOpenPlusNTimesExtend) {
 
 TEST(Gapped, WidensWhenScoresOutgrowTheCells) {
     std::mt19937_64 random{5};
-    auto const protein = test::random_protein(random, 16000, 0); // about 82,000 half bits against itself: beyond 16 bits
+    auto const protein =
+        test::random_protein(random, 16000, 0); // about 82,000 half bits against itself: beyond 16 bits
     auto relative = protein;
     relative.erase(relative.begin() + 8000, relative.begin() + 8030);
     auto const query = round_scores(sequence_scores(protein, plain));

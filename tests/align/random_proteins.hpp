@@ -29,11 +29,14 @@ inline std::vector<Residue> mutated(std::mt19937_64& random, std::vector<Residue
     std::uniform_int_distribution<int> kind(0, 5), residue(0, amino_acid_count - 1), length(1, 8);
     std::vector<Residue> relative;
     for (std::size_t i = 0; i < protein.size(); ++i) {
-        if (!changes(random)) relative.push_back(protein[i]);
-        else if (int const k = kind(random); k == 0) i += static_cast<std::size_t>(length(random)) - 1;
+        if (!changes(random))
+            relative.push_back(protein[i]);
+        else if (int const k = kind(random); k == 0)
+            i += static_cast<std::size_t>(length(random)) - 1;
         else if (k == 1)
             for (int n = length(random); n > 0; --n) relative.push_back(static_cast<Residue>(residue(random)));
-        else relative.push_back(static_cast<Residue>(residue(random)));
+        else
+            relative.push_back(static_cast<Residue>(residue(random)));
     }
     if (relative.empty()) relative.push_back(0);
     return relative;
@@ -48,8 +51,7 @@ inline Database make_database(std::filesystem::path const& file, std::vector<std
 }
 
 /// Runs `body` once for every SIMD target this machine can execute, and restores the choice.
-template <typename Body>
-void for_each_simd_target(Body const& body) {
+template <typename Body> void for_each_simd_target(Body const& body) {
     std::int64_t const supported = hwy::SupportedTargets();
     for (std::int64_t targets = supported; targets != 0; targets &= targets - 1) {
         std::int64_t const target = targets & -targets;

@@ -11,7 +11,8 @@ namespace {
 
 IntegerScores random_scores(std::mt19937_64& random, int length) {
     std::uniform_int_distribution<int> value(-12, 9);
-    IntegerScores scores{length, 1, std::vector<std::int8_t>(static_cast<std::size_t>(length) * IntegerScores::row_width)};
+    IntegerScores scores{length, 1,
+                         std::vector<std::int8_t>(static_cast<std::size_t>(length) * IntegerScores::row_width)};
     for (auto& score : scores.values) score = static_cast<std::int8_t>(value(random));
     return scores;
 }
@@ -28,7 +29,8 @@ TEST(Scan, EqualsReferenceOnEverySimdTarget) {
     std::mt19937_64 random{7};
     auto const database = test::make_database(scratch.path() / "t.tdb", targets_of_many_lengths(random));
     std::set<std::string> names;
-    for (int const length : {1, 2, 15, 16, 17, 32, 33, 63, 64, 65, 100, 128, 129, 190, 192, 193, 300, 640, 641, 900, 1400, 1700}) {
+    for (int const length :
+         {1, 2, 15, 16, 17, 32, 33, 63, 64, 65, 100, 128, 129, 190, 192, 193, 300, 640, 641, 900, 1400, 1700}) {
         auto const query = random_scores(random, length);
         test::for_each_simd_target([&] {
             names.insert(simd_target());
@@ -46,7 +48,8 @@ TEST(Scan, SaturatesAt255) {
     TemporaryDirectory const scratch;
     std::vector<Residue> const tryptophans(60, static_cast<Residue>(amino_acids.find('W')));
     auto const database = test::make_database(scratch.path() / "t.tdb", {tryptophans, {0, 1, 2}});
-    auto const query = round_scores(sequence_scores(tryptophans, {.composition_bias = false, .mask_low_complexity = false}));
+    auto const query =
+        round_scores(sequence_scores(tryptophans, {.composition_bias = false, .mask_low_complexity = false}));
     EXPECT_EQ(ungapped_score_reference(query, database.residues(1)), 660);
     test::for_each_simd_target([&] { EXPECT_EQ(ungapped_scores(query, database)[1], 255); });
 }
@@ -58,7 +61,8 @@ TEST(Scan, ThresholdScanFindsWhatTheScoresSay) {
         auto const query = test::random_protein(random, length, 0);
         std::vector<std::vector<Residue>> targets;
         for (int t = 0; t < 300; ++t)
-            targets.push_back(t % 3 == 0 ? test::mutated(random, query, 0.6) : test::random_protein(random, 20 + 3 * t));
+            targets.push_back(t % 3 == 0 ? test::mutated(random, query, 0.6)
+                                         : test::random_protein(random, 20 + 3 * t));
         auto const database = test::make_database(scratch.path() / "t.tdb", targets);
         auto const scores = sequence_scores(query);
         // Four units a half bit: fine enough for rounding to be no concern; the band of one half bit is left open.
@@ -76,7 +80,8 @@ TEST(Scan, ThresholdScanFindsWhatTheScoresSay) {
             for (std::uint32_t t = 0; t < database.size(); ++t) {
                 if (std::abs(excess[t]) < 2) continue;
                 ++decided;
-                EXPECT_EQ(std::ranges::binary_search(above, t), excess[t] > 0) << "target " << t << ", excess " << excess[t];
+                EXPECT_EQ(std::ranges::binary_search(above, t), excess[t] > 0)
+                    << "target " << t << ", excess " << excess[t];
             }
             EXPECT_GT(decided, 200U);
             EXPECT_GT(above.size(), 20U);

@@ -1,6 +1,6 @@
 #include "align/search.hpp"
-
 #include "data/error.hpp"
+
 #include "tests/align/random_proteins.hpp"
 
 #include <algorithm>
@@ -19,7 +19,8 @@ class Search : public testing::Test {
         std::vector<std::vector<Residue>> proteins;
         for (int f = 0; f < 4; ++f) {
             ancestors.push_back(test::random_protein(random, 120 + 60 * f, 0));
-            for (int member = 0; member < 25; ++member) proteins.push_back(test::mutated(random, ancestors.back(), 0.2 + 0.02 * member));
+            for (int member = 0; member < 25; ++member)
+                proteins.push_back(test::mutated(random, ancestors.back(), 0.2 + 0.02 * member));
         }
         std::uniform_int_distribution<std::size_t> length(20, 500);
         for (int i = 0; i < 1500; ++i) proteins.push_back(test::random_protein(random, length(random)));
@@ -27,9 +28,12 @@ class Search : public testing::Test {
         for (int f = 0; f < 4; ++f) queries.push_back({"q" + std::to_string(f), "", decode_residues(ancestors[f])});
     }
 
-    [[nodiscard]] int original(Hit const& hit) const { return std::stoi(std::string{database->id(hit.target).substr(1)}); }
+    [[nodiscard]] int original(Hit const& hit) const {
+        return std::stoi(std::string{database->id(hit.target).substr(1)});
+    }
 
-    [[nodiscard]] std::vector<SearchResult> results(std::span<Protein const> wanted, SearchOptions const& options) const {
+    [[nodiscard]] std::vector<SearchResult> results(std::span<Protein const> wanted,
+                                                    SearchOptions const& options) const {
         std::vector<SearchResult> all;
         search(*database, wanted, options, [&](std::size_t q, SearchResult&& result) {
             EXPECT_EQ(q, all.size()) << "delivered in query order";
@@ -45,8 +49,9 @@ class Search : public testing::Test {
         out << std::hexfloat;
         for (auto const& result : all) {
             for (auto const& h : result.hits)
-                out << h.target << ' ' << h.score << ' ' << h.bits << ' ' << h.evalue << ' ' << h.round << ' ' << h.identity << ' '
-                    << h.query_begin << ' ' << h.query_end << ' ' << h.target_begin << ' ' << h.target_end << '\n';
+                out << h.target << ' ' << h.score << ' ' << h.bits << ' ' << h.evalue << ' ' << h.round << ' '
+                    << h.identity << ' ' << h.query_begin << ' ' << h.query_end << ' ' << h.target_begin << ' '
+                    << h.target_end << '\n';
             write_msa(out, result.msa, MsaFormat::a3m);
             out << result.rounds_run << result.converged << '\n';
         }
@@ -88,7 +93,8 @@ TEST_F(Search, RowsAreTheAlignments) {
             std::string letters = row.insertions.empty() ? decode_residues(row.columns) : row.insertions;
             std::erase(letters, '-');
             std::ranges::transform(letters, letters.begin(), [](char c) { return static_cast<char>(std::toupper(c)); });
-            auto const residues = database->residues(hit.target).subspan(hit.target_begin, hit.target_end - hit.target_begin);
+            auto const residues =
+                database->residues(hit.target).subspan(hit.target_begin, hit.target_end - hit.target_begin);
             EXPECT_EQ(letters, decode_residues({residues.begin(), residues.end()}));
             for (int i = 0; i < static_cast<int>(row.columns.size()); ++i)
                 if (i < hit.query_begin || i >= hit.query_end) {
@@ -135,7 +141,8 @@ TEST_F(Search, CoverageDropsShortRows) {
 }
 
 TEST_F(Search, WithoutAlignmentsTheSameHits) {
-    auto const full = results(queries, {.rounds = 2, .evalue = 10}), bare = results(queries, {.rounds = 2, .evalue = 10, .alignments = false});
+    auto const full = results(queries, {.rounds = 2, .evalue = 10}),
+               bare = results(queries, {.rounds = 2, .evalue = 10, .alignments = false});
     for (std::size_t q = 0; q < full.size(); ++q) {
         EXPECT_EQ(bare[q].msa.depth(), 1U);
         ASSERT_EQ(bare[q].hits.size(), full[q].hits.size());
@@ -146,7 +153,10 @@ TEST_F(Search, WithoutAlignmentsTheSameHits) {
 TEST_F(Search, OddQueries) {
     std::string lower = queries[0].residues;
     std::ranges::transform(lower, lower.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
-    std::vector<Protein> const odd{{"empty", "", ""}, {"unknown", "", std::string(80, 'X')}, {"one", "", "M"}, {"lower", "", lower},
+    std::vector<Protein> const odd{{"empty", "", ""},
+                                   {"unknown", "", std::string(80, 'X')},
+                                   {"one", "", "M"},
+                                   {"lower", "", lower},
                                    {"long", "", decode_residues(test::random_protein(random, 40000))}};
     auto const all = results(odd, {.rounds = 2});
     EXPECT_EQ(all[0].msa.length(), 0U);
@@ -171,12 +181,14 @@ TEST_F(Search, HashKnowsWhatDecidesAResult) {
     EXPECT_EQ(search_hash(*database, {.threads = 5, .quiet = false}), search_hash(*database, options));
 }
 
-/// Unrelated queries get hits at E <= 1 about once each: the E-value means what it says. 150 queries against 1,600 sequences; the
-/// count's standard deviation is about 12, the bounds are the factor of two the E-value is held to.
+/// Unrelated queries get hits at E <= 1 about once each: the E-value means what it says. 150 queries against 1,600
+/// sequences; the count's standard deviation is about 12, the bounds are the factor of two the E-value is held to.
 TEST_F(Search, EvaluesOfUnrelatedQueriesAreCalibrated) {
     std::vector<Protein> unrelated;
     std::uniform_int_distribution<std::size_t> length(80, 400);
-    for (int q = 0; q < 150; ++q) unrelated.push_back({"u" + std::to_string(q), "", decode_residues(test::random_protein(random, length(random), 0))});
+    for (int q = 0; q < 150; ++q)
+        unrelated.push_back(
+            {"u" + std::to_string(q), "", decode_residues(test::random_protein(random, length(random), 0))});
     std::size_t hits = 0, strong = 0;
     for (auto const& result : results(unrelated, {.rounds = 1, .evalue = 1}))
         for (auto const& hit : result.hits) ++hits, strong += hit.evalue <= 0.01;

@@ -1,7 +1,7 @@
-#include "align/statistics.hpp"
-
 #include "align/position_scores.hpp"
+#include "align/statistics.hpp"
 #include "align/substitution.hpp"
+
 #include "tests/align/random_proteins.hpp"
 
 #include <cmath>
@@ -52,7 +52,8 @@ TEST(PositionScores, LambdaOfBlosum62RowsIsBlosum62s) {
     // Every residue as often as in the background: the per-position mean of exp(lambda s) is the matrix's own.
     std::vector<Residue> query;
     for (int a = 0; a < amino_acid_count; ++a)
-        query.insert(query.end(), static_cast<std::size_t>(std::lround(background_frequencies[a] * 10000)), static_cast<Residue>(a));
+        query.insert(query.end(), static_cast<std::size_t>(std::lround(background_frequencies[a] * 10000)),
+                     static_cast<Residue>(a));
     auto const scores = sequence_scores(query, {.composition_bias = false, .mask_low_complexity = false});
     EXPECT_NEAR(ungapped_lambda(scores), blosum62_lambda(), 1e-3);
     EXPECT_NEAR(blosum62_lambda(), 0.3176, 0.005) << "the value NCBI BLAST prints";
@@ -62,7 +63,8 @@ TEST(PositionScores, CompositionBiasLowersWhatIsCommonAround) {
     std::mt19937_64 random{2};
     auto query = test::random_protein(random, 200, 0);
     for (std::size_t i = 80; i < 120; i += 2) query[i] = static_cast<Residue>(amino_acids.find('K'));
-    auto const with = sequence_scores(query, {.mask_low_complexity = false}), without = sequence_scores(query, {.composition_bias = false, .mask_low_complexity = false});
+    auto const with = sequence_scores(query, {.mask_low_complexity = false}),
+               without = sequence_scores(query, {.composition_bias = false, .mask_low_complexity = false});
     int const lysine = static_cast<int>(amino_acids.find('K'));
     EXPECT_LT(with.at(100, lysine), without.at(100, lysine) - 0.5F);
     // The same shift for every residue of a position; none for unknown ones.
@@ -83,7 +85,8 @@ TEST(PositionScores, MasksLowComplexityOnly) {
     EXPECT_FALSE(masked[200]);
     auto const scores = sequence_scores(query);
     for (int a = 0; a < residue_code_count; ++a) EXPECT_LE(scores.at(120, a), 0);
-    EXPECT_TRUE(low_complexity_mask(std::vector<Residue>(5, 0)) == std::vector<bool>(5, false)) << "shorter than a window";
+    EXPECT_TRUE(low_complexity_mask(std::vector<Residue>(5, 0)) == std::vector<bool>(5, false))
+        << "shorter than a window";
 }
 
 TEST(PositionScores, RoundingClampsAndRepeatsUnknown) {

@@ -29,7 +29,8 @@ TEST(Blosum62, ConditionalRowsAreDistributionsAndFavourTheResidue) {
     double expected = 0;
     for (int a = 0; a < amino_acid_count; ++a)
         for (int b = 0; b < amino_acid_count; ++b)
-            expected += background_frequencies[a] * background_frequencies[b] * std::exp(blosum62_lambda() * blosum62[a][b]);
+            expected +=
+                background_frequencies[a] * background_frequencies[b] * std::exp(blosum62_lambda() * blosum62[a][b]);
     EXPECT_NEAR(expected, 1, 1e-9);
 }
 

@@ -1,6 +1,6 @@
 // Speed of the search kernels: search_bench DB.tdb [LENGTH ...]
-// For every SIMD target of the machine and queries taken from the database: the threshold scan, the exact scan and the gapped
-// scores of what passed, in CPU seconds of one thread and 10^9 cell updates a second (query length x residues).
+// For every SIMD target of the machine and queries taken from the database: the threshold scan, the exact scan and the
+// gapped scores of what passed, in CPU seconds of one thread and 10^9 cell updates a second (query length x residues).
 #include "align/gapped.hpp"
 #include "align/scan.hpp"
 #include "align/statistics.hpp"
@@ -21,8 +21,7 @@ double cpu_seconds() {
     return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-template <typename Work>
-double timed(Work const& work) {
+template <typename Work> double timed(Work const& work) {
     double const start = cpu_seconds();
     work();
     return cpu_seconds() - start;
@@ -36,11 +35,13 @@ void measure(tape::Database const& database, std::size_t length) {
     auto const scores = tape::sequence_scores(query);
     std::vector<std::uint32_t> passed;
     double const threshold = timed([&] {
-        passed = tape::scan_above(scores, database, [&](double n) { return tape::ungapped_threshold(query_length, n, 0.02); }, 1);
+        passed = tape::scan_above(
+            scores, database, [&](double n) { return tape::ungapped_threshold(query_length, n, 0.02); }, 1);
     });
     std::size_t highest = 0;
     double const exact = timed([&] {
-        for (auto const score : tape::ungapped_scores(tape::round_scores(scores), database, 1)) highest = std::max<std::size_t>(highest, score);
+        for (auto const score : tape::ungapped_scores(tape::round_scores(scores), database, 1))
+            highest = std::max<std::size_t>(highest, score);
     });
     tape::GappedAligner const aligner{tape::round_scores(scores, 4)};
     tape::GappedAligner::Workspace workspace;
@@ -52,8 +53,9 @@ void measure(tape::Database const& database, std::size_t length) {
         }
     });
     double const cells = query_length * static_cast<double>(database.residue_count()) / 1e9;
-    std::printf("%s\t%zu\t%.3f\t%.1f\t%.3f\t%.1f\t%zu\t%.3f\t%.1f\n", tape::simd_target().c_str(), query.size(), threshold, cells / threshold, exact,
-                cells / exact, passed.size(), gapped, query_length * residues / 1e9 / gapped);
+    std::printf("%s\t%zu\t%.3f\t%.1f\t%.3f\t%.1f\t%zu\t%.3f\t%.1f\n", tape::simd_target().c_str(), query.size(),
+                threshold, cells / threshold, exact, cells / exact, passed.size(), gapped,
+                query_length * residues / 1e9 / gapped);
     std::fflush(stdout);
 }
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -29,6 +28,8 @@ void redirect(std::filesystem::path const& file, int flags, int descriptor) {
     ::dup2(opened, descriptor);
 }
 
+double seconds_of(timeval const& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); }
+
 } // namespace
 
 void CliTest::SetUp() {
@@ -42,7 +43,6 @@ void CliTest::TearDown() { std::filesystem::remove_all(directory_); }
 Outcome CliTest::run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit) {
     char const* const bin = std::getenv("TAPE_BIN");
     std::string const executable = std::string{bin ? bin : "."} + "/" + program;
-    auto const start = std::chrono::steady_clock::now();
     pid_t const child = ::fork();
     if (child == 0) {
         redirect("/dev/null", O_RDONLY, 0);
@@ -62,9 +62,10 @@ Outcome CliTest::run(std::string const& program, std::vector<std::string> const&
         _exit(127);
     }
     int status = 0;
-    ::waitpid(child, &status, 0);
+    rusage usage{};
+    ::wait4(child, &status, 0, &usage);
     Outcome outcome;
-    outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    outcome.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
     outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.out = slurp(path(".cli.out"));
     outcome.err = slurp(path(".cli.err"));

@@ -12,7 +12,7 @@ namespace tape::test {
 struct Outcome {
     int exit_code = -1;
     std::string out, err;
-    double seconds = 0;
+    double cpu_seconds = 0; ///< user and system: what the program costs, whatever else the machine is doing
 };
 
 /// Runs the programs that were built beside the test, each test in an empty directory of its own.

@@ -12,7 +12,6 @@
 
 #include <csignal>
 #include <random>
-#include <regex>
 
 namespace tape {
 namespace {
@@ -262,7 +261,10 @@ TEST(Manifest, HoldsEveryField) {
     EXPECT_EQ(json.size(), 8u);
     EXPECT_EQ(json["argv"][1], "a");
     EXPECT_EQ(json["inputs"]["in"], "hash");
-    EXPECT_TRUE(std::regex_match(json["started"].get<std::string>(), std::regex{R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"}));
+    std::string started = json["started"];
+    for (char& letter : started)
+        if (letter >= '0' && letter <= '9') letter = '0';
+    EXPECT_EQ(started, "0000-00-00T00:00:00Z");
 }
 
 TEST(Cache, FollowsTheVariablesInOrder) {

@@ -111,7 +111,7 @@ TEST(Corpus, MergesExcludesAndHoldsOut) {
     test::spill(folder / "out.fasta", ">x\nACDEFGHIKL\n");
     test::spill(folder / "out.csv", "id,primary\ny,MKTAYIAKQRMKTAYIAKQR\n");
     std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const plain = Corpus::read(files, {.held_out_every = 10});
+    auto const plain = Corpus::read(files, {.exclude = {}, .held_out_every = 10});
     EXPECT_EQ(plain.summary().records, 403U);
     EXPECT_EQ(plain.summary().distinct, 402U);
     EXPECT_EQ(plain.size() + plain.held_out_size(), 402U);
