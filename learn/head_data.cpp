@@ -39,7 +39,8 @@ void RunningScaling::add(Eigen::Ref<FeatureMatrix const> rows) {
     Eigen::ArrayXd mean = Eigen::ArrayXd::Zero(rows.cols()), square = Eigen::ArrayXd::Zero(rows.cols());
     for (Eigen::Index r = 0; r < rows.rows(); ++r) mean += rows.row(r).transpose().array().cast<double>();
     mean /= added;
-    for (Eigen::Index r = 0; r < rows.rows(); ++r) square += (rows.row(r).transpose().array().cast<double>() - mean).square();
+    for (Eigen::Index r = 0; r < rows.rows(); ++r)
+        square += (rows.row(r).transpose().array().cast<double>() - mean).square();
     Eigen::ArrayXd const shift = mean - mean_;
     double const total = count_ + added;
     mean_ += shift * (added / total);
@@ -50,7 +51,8 @@ void RunningScaling::add(Eigen::Ref<FeatureMatrix const> rows) {
 void RunningScaling::standardise(Eigen::Ref<FeatureMatrix> rows) const {
     Eigen::ArrayXd const deviation = (square_ / std::max(1.0, count_)).sqrt();
     // The spread that rounding alone leaves in a constant column is no signal.
-    Eigen::ArrayXf const scale = (deviation > 1e-7 * mean_.abs() + 1e-30).select(deviation.max(1e-30).inverse(), 0.0).cast<float>();
+    Eigen::ArrayXf const scale =
+        (deviation > 1e-7 * mean_.abs() + 1e-30).select(deviation.max(1e-30).inverse(), 0.0).cast<float>();
     Eigen::ArrayXf const mean = mean_.cast<float>();
     for (Eigen::Index r = 0; r < rows.rows(); ++r)
         rows.row(r) = ((rows.row(r).transpose().array() - mean) * scale).min(10.0F).max(-10.0F).matrix().transpose();

@@ -11,17 +11,19 @@
 namespace tape {
 
 /// @param split  "training", "validation" or "test", for the message
-/// @throws data_error naming split, protein, row and column of the first value that is not finite, or a width that differs
+/// @throws data_error naming split, protein, row and column of the first value that is not finite, or a width that
+/// differs
 void check_features(FeatureMatrix const& rows, int width, std::string const& split, std::size_t protein);
 
 /// As above for a matrix with one row a protein.
 void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string const& split);
 
-/// Mean and standard deviation of every column over matrices added one after another (Chan, Golub & LeVeque, Am Stat 37:242,
-/// 1983), so that a split larger than memory can be standardised.
+/// Mean and standard deviation of every column over matrices added one after another (Chan, Golub & LeVeque, Am Stat
+/// 37:242, 1983), so that a split larger than memory can be standardised.
 class RunningScaling {
   public:
-    explicit RunningScaling(Eigen::Index width) : mean_{Eigen::ArrayXd::Zero(width)}, square_{Eigen::ArrayXd::Zero(width)} {}
+    explicit RunningScaling(Eigen::Index width)
+        : mean_{Eigen::ArrayXd::Zero(width)}, square_{Eigen::ArrayXd::Zero(width)} {}
     void add(Eigen::Ref<FeatureMatrix const> rows);
     /// (value - mean) / deviation clipped to +-10; a constant column becomes 0.
     void standardise(Eigen::Ref<FeatureMatrix> rows) const;

@@ -13,10 +13,10 @@ namespace tape {
 
 at::Device head_device(std::string const& name) {
     if (name == "cpu") return at::kCPU;
-    if (name != "auto" && name != "cuda")
-        throw usage_error{"unknown device `" + name + "`; give auto, cpu or cuda"};
+    if (name != "auto" && name != "cuda") throw usage_error{"unknown device `" + name + "`; give auto, cpu or cuda"};
     if (at::hasCUDA()) return at::Device{at::kCUDA, 0};
-    if (name == "cuda") throw error{"device `cuda` was asked for, but this LibTorch sees no CUDA device; use --device cpu"};
+    if (name == "cuda")
+        throw error{"device `cuda` was asked for, but this LibTorch sees no CUDA device; use --device cpu"};
     return at::kCPU;
 }
 
@@ -69,14 +69,15 @@ void HeadParameters::restore(std::vector<at::Tensor> const& saved) {
 }
 
 HeadOptimiser::HeadOptimiser(std::vector<at::Tensor> parameters, double rate, std::int64_t steps)
-    : parameters_{std::move(parameters)}, adam_{parameters_, torch::optim::AdamWOptions{rate}.weight_decay(0.01)}, rate_{rate},
-      steps_{std::max<std::int64_t>(1, steps)} {}
+    : parameters_{std::move(parameters)}, adam_{parameters_, torch::optim::AdamWOptions{rate}.weight_decay(0.01)},
+      rate_{rate}, steps_{std::max<std::int64_t>(1, steps)} {}
 
 double HeadOptimiser::step(at::Tensor const& loss) {
     double const share = static_cast<double>(done_++) / static_cast<double>(steps_);
     double const warm = std::min(1.0, (share + 1.0 / static_cast<double>(steps_)) / 0.05);
     double const cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, share)));
-    static_cast<torch::optim::AdamWOptions&>(adam_.param_groups()[0].options()).lr(rate_ * warm * (0.05 + 0.95 * cosine));
+    static_cast<torch::optim::AdamWOptions&>(adam_.param_groups()[0].options())
+        .lr(rate_ * warm * (0.05 + 0.95 * cosine));
     adam_.zero_grad();
     loss.backward();
     {

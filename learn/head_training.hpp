@@ -11,11 +11,12 @@
 // What the two convolutional heads share: device, number type, seeded parameters, and one training recipe.
 namespace tape {
 
-/// "cpu", "cuda", or "auto" for cuda where there is one. @throws usage_error on another name, error where cuda is missing.
+/// "cpu", "cuda", or "auto" for cuda where there is one. @throws usage_error on another name, error where cuda is
+/// missing.
 at::Device head_device(std::string const& name);
 
-/// bfloat16 where the hardware multiplies it (GPU, or a CPU with AVX512-BF16, which oneDNN runs on AMX when there), else
-/// single precision. Parameters and losses are always in single precision.
+/// bfloat16 where the hardware multiplies it (GPU, or a CPU with AVX512-BF16, which oneDNN runs on AMX when there),
+/// else single precision. Parameters and losses are always in single precision.
 at::ScalarType head_compute_type(at::Device const& device);
 
 /// Trainable tensors drawn from one seed, independent of LibTorch's global generator.
@@ -38,8 +39,8 @@ class HeadParameters {
     std::vector<at::Tensor> tensors_;
 };
 
-/// AdamW (Loshchilov & Hutter, ICLR 2019; decay 0.01), gradient norm clipped to 1, warm-up over the first 5% of the steps and a
-/// half-cosine down to a twentieth of the peak rate.
+/// AdamW (Loshchilov & Hutter, ICLR 2019; decay 0.01), gradient norm clipped to 1, warm-up over the first 5% of the
+/// steps and a half-cosine down to a twentieth of the peak rate.
 class HeadOptimiser {
   public:
     HeadOptimiser(std::vector<at::Tensor> parameters, double rate, std::int64_t steps);

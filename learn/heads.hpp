@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
-// Task heads: one a task kind, the same for every arm; only the input width differs. No torch types here, so that compare/
-// compiles without LibTorch's headers.
+// Task heads: one a task kind, the same for every arm; only the input width differs. No torch types here, so that
+// compare/ compiles without LibTorch's headers.
 namespace tape {
 
 struct HeadOptions {
     std::uint64_t seed = 0;
-    int threads = 0;           ///< 0 = all
+    int threads = 0; ///< 0 = all
     std::string device = "cpu";
-    int max_epochs = 0;        ///< 0 = the head's default
+    int max_epochs = 0; ///< 0 = the head's default
     bool quiet = true;
 };
 
@@ -28,12 +28,12 @@ struct HeadFit {
     double seconds = 0;
 };
 
-/// Features and labels of one protein for the residue head. `rows` is called when the values are needed, so that a split can
-/// be larger than memory.
+/// Features and labels of one protein for the residue head. `rows` is called when the values are needed, so that a
+/// split can be larger than memory.
 struct ResidueExample {
-    std::function<FeatureMatrix()> rows;    ///< L x D
-    std::span<std::int16_t const> labels;   ///< L, -1 unlabelled
-    std::span<std::uint8_t const> mask;     ///< L, 1 = counts; empty = all count
+    std::function<FeatureMatrix()> rows;  ///< L x D
+    std::span<std::int16_t const> labels; ///< L, -1 unlabelled
+    std::span<std::uint8_t const> mask;   ///< L, 1 = counts; empty = all count
 };
 struct ResidueFit : HeadFit {
     std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x classes
@@ -42,10 +42,10 @@ ResidueFit fit_residue_head(std::span<ResidueExample const> train, std::span<Res
                             std::span<ResidueExample const> test, int width, int classes, HeadOptions const& options);
 
 struct PairExample {
-    std::function<FeatureMatrix()> rows;         ///< L x D
-    std::function<std::vector<float>()> pairs;   ///< L x L x C, or null
+    std::function<FeatureMatrix()> rows;       ///< L x D
+    std::function<std::vector<float>()> pairs; ///< L x L x C, or null
     int length = 0;
-    std::vector<std::int8_t> contacts;           ///< L x L: 1 contact, 0 none, -1 unknown (unresolved)
+    std::vector<std::int8_t> contacts; ///< L x L: 1 contact, 0 none, -1 unknown (unresolved)
 };
 struct PairFit : HeadFit {
     std::vector<FeatureMatrix> probabilities; ///< for each test protein, L x L, symmetric; 0 where |i - j| < 6

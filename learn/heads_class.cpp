@@ -47,8 +47,9 @@ ClassFit fit_class_head(FeatureMatrix const& train, std::span<int const> train_l
     check_labels(valid_labels, valid.rows(), classes, "validation");
     SoftmaxOptions softmax;
     softmax.threads = options.threads;
-    // Validation accuracy settles long before the objective does (measured on remote homology: within 20 iterations).
-    softmax.max_iterations = options.max_epochs > 0 ? options.max_epochs : 40;
+    // Validation accuracy settles long before the objective does (remote homology, dipeptide counts: within 20
+    // iterations).
+    softmax.max_iterations = options.max_epochs > 0 ? options.max_epochs : 25;
     softmax.tolerance = 1e-4;
     ClassFit fit;
     fit.head = "multinomial logistic regression on standardised pooled features";

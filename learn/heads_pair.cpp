@@ -23,7 +23,8 @@ constexpr std::array<std::int64_t, 4> dilations{1, 2, 4, 1};
 constexpr double dropout_share = 0.125;
 constexpr double learning_rate = 4e-3;
 constexpr std::int64_t crop_size = 128;
-constexpr std::int64_t size_step = 32;      // maps are filled up to a multiple: oneDNN compiles its kernels anew for every size
+constexpr std::int64_t size_step =
+    32; // maps are filled up to a multiple: oneDNN compiles its kernels anew for every size
 constexpr std::int64_t validation_size = 256; // validation maps are scored on their first residues: cost grows with L^2
 constexpr int min_separation = 6, scored_separation = 12;
 constexpr std::int64_t memory_limit = std::int64_t{2} << 30;
@@ -36,7 +37,8 @@ at::Tensor separation_table(std::int64_t longest) {
     at::Tensor const table = at::zeros({longest, separation_channels}, at::kFloat);
     auto values = table.accessor<float, 2>();
     for (std::int64_t s = 0; s < longest; ++s) {
-        auto const bin = std::upper_bound(separation_bounds.begin(), separation_bounds.end(), s) - separation_bounds.begin();
+        auto const bin =
+            std::upper_bound(separation_bounds.begin(), separation_bounds.end(), s) - separation_bounds.begin();
         values[s][bin] = 1;
         values[s][separation_channels - 1] = static_cast<float>(std::log1p(static_cast<double>(s)) / 5);
     }
@@ -83,8 +85,8 @@ class PairSplit {
         std::vector<float> const values = examples_[n].pairs();
         if (values.size() != static_cast<std::size_t>(length(n) * length(n) * pair_width_))
             throw data_error{name_ + " protein " + std::to_string(n) + " has " + std::to_string(values.size()) +
-                             " pair values, expected " + std::to_string(length(n)) + " x " + std::to_string(length(n)) + " x " +
-                             std::to_string(pair_width_)};
+                             " pair values, expected " + std::to_string(length(n)) + " x " + std::to_string(length(n)) +
+                             " x " + std::to_string(pair_width_)};
         FeatureMatrix pairs = Eigen::Map<FeatureMatrix const>{values.data(), length(n) * length(n), pair_width_};
         check_features(pairs, pair_width_, name_ + " (pair features)", n);
         return pairs;
@@ -106,7 +108,8 @@ class PairSplit {
         if (pair_width_ == 0) return features;
         FeatureMatrix pairs = checked_pairs(n);
         pair_scaling_->standardise(pairs);
-        features.pairs = at::from_blob(pairs.data(), {length(n), length(n), pair_width_}, at::kFloat).to(type_, false, true);
+        features.pairs =
+            at::from_blob(pairs.data(), {length(n), length(n), pair_width_}, at::kFloat).to(type_, false, true);
         return features;
     }
 
@@ -124,14 +127,16 @@ struct Window {
     std::int64_t i = 0, j = 0, size = 0;
 };
 
-/// Reads the upper triangle: pixel (i, j), i < j, sees its surroundings in order, so that N- and C-terminal neighbours differ.
-/// Entry as in TAPE (both residues' projections; their product added), then residual blocks of two dilated 3 x 3 convolutions.
+/// Reads the upper triangle: pixel (i, j), i < j, sees its surroundings in order, so that N- and C-terminal neighbours
+/// differ. Entry as in TAPE (both residues' projections; their product added), then residual blocks of two dilated 3 x
+/// 3 convolutions.
 class PairNetwork {
   public:
     PairNetwork(int width, int pair_width, double log_odds, std::uint64_t seed, at::Device device, at::ScalarType type)
         : parameters_{seed, device}, device_{device}, type_{type} {
         auto const inputs = separation_channels + pair_width;
-        project_ = parameters_.draw({projection, row_kernel * width}, std::sqrt(1.0 / static_cast<double>(row_kernel * width)));
+        project_ = parameters_.draw({projection, row_kernel * width},
+                                    std::sqrt(1.0 / static_cast<double>(row_kernel * width)));
         project_bias_ = parameters_.constant({projection}, 0);
         single_ = parameters_.draw({channels, projection}, std::sqrt(0.5 / projection));
         product_ = parameters_.draw({channels, projection}, std::sqrt(1.0 / projection));
@@ -141,7 +146,8 @@ class PairNetwork {
         for (std::size_t k = 0; k < dilations.size(); ++k) {
             first_.push_back(parameters_.draw({channels, channels, 3, 3}, deviation));
             first_bias_.push_back(parameters_.constant({channels}, 0));
-            second_.push_back(parameters_.draw({channels, channels, 3, 3}, 0.1 * deviation)); // blocks start near the identity
+            second_.push_back(
+                parameters_.draw({channels, channels, 3, 3}, 0.1 * deviation)); // blocks start near the identity
             second_bias_.push_back(parameters_.constant({channels}, 0));
         }
         out_ = parameters_.draw({1, channels, 1, 1}, 0.1 / std::sqrt(channels));
@@ -155,8 +161,10 @@ class PairNetwork {
         at::Tensor inside; // 1 x channels x filled x filled, only where the map had to be filled up
         if (filled != size) {
             at::Tensor const edge = at::arange(filled, device_).lt(size).to(type_);
-            inside = (edge.view({1, 1, filled, 1}) * edge.view({1, 1, 1, filled})).expand({1, channels, filled, filled})
-                         .contiguous(at::MemoryFormat::ChannelsLast); // whole, because broadcasting over channels is slow
+            inside =
+                (edge.view({1, 1, filled, 1}) * edge.view({1, 1, 1, filled}))
+                    .expand({1, channels, filled, filled})
+                    .contiguous(at::MemoryFormat::ChannelsLast); // whole, because broadcasting over channels is slow
         }
         auto const masked = [&](at::Tensor const& x) { return inside.defined() ? x * inside : x; };
         at::Tensor map = entry(features, window, filled);
@@ -178,7 +186,8 @@ class PairNetwork {
         at::Tensor const rows = features.rows.to(device_);
         auto const length = rows.size(0), width = rows.size(1);
         at::Tensor const windows = at::constant_pad_nd(rows, {0, 0, row_kernel / 2, row_kernel / 2})
-                                       .as_strided({length, row_kernel * width}, {width, 1}).contiguous();
+                                       .as_strided({length, row_kernel * width}, {width, 1})
+                                       .contiguous();
         at::Tensor const z = at::linear(windows, project_.to(type_), project_bias_.to(type_));
         auto const cut = [&](std::int64_t begin) {
             return at::constant_pad_nd(z.narrow(0, begin, window.size), {0, 0, 0, filled - window.size});
@@ -186,25 +195,33 @@ class PairNetwork {
         at::Tensor const zi = cut(window.i), zj = cut(window.j); // filled x projection
         // A zi + A zj + B (zi o zj) for every pair as one product: [zi, 1] times, for each j, [A + B diag(zj); A zj].
         at::Tensor const single = single_.to(type_).t(), product = product_.to(type_).t(); // projection x channels
-        at::Tensor const right = at::cat({single.unsqueeze(0) + zj.unsqueeze(2) * product.unsqueeze(0), // j x projection x channels
-                                          zj.matmul(single).unsqueeze(1)}, 1);
+        at::Tensor const right =
+            at::cat({single.unsqueeze(0) + zj.unsqueeze(2) * product.unsqueeze(0), // j x projection x channels
+                     zj.matmul(single).unsqueeze(1)},
+                    1);
         at::Tensor const left = at::constant_pad_nd(zi, {0, 1}, 1);
         at::Tensor const both = left.matmul(right.permute({1, 0, 2}).reshape({projection + 1, filled * channels}));
         at::Tensor const separation = (at::arange(window.j, window.j + filled, device_).unsqueeze(0) -
-                                       at::arange(window.i, window.i + filled, device_).unsqueeze(1)).abs_();
-        at::Tensor given = separations(window.j + filled).index_select(0, separation.flatten())
+                                       at::arange(window.i, window.i + filled, device_).unsqueeze(1))
+                                          .abs_();
+        at::Tensor given = separations(window.j + filled)
+                               .index_select(0, separation.flatten())
                                .view({filled, filled, separation_channels});
         if (features.pairs.defined()) {
             std::int64_t const more = filled - window.size;
-            at::Tensor const pairs = features.pairs.narrow(0, window.i, window.size).narrow(1, window.j, window.size).to(device_);
+            at::Tensor const pairs =
+                features.pairs.narrow(0, window.i, window.size).narrow(1, window.j, window.size).to(device_);
             given = at::cat({given, at::constant_pad_nd(pairs, {0, 0, 0, more, 0, more})}, 2);
         }
-        at::Tensor const map = at::linear(given, entry_.to(type_), entry_bias_.to(type_)).add_(both.view({filled, filled, channels}));
+        at::Tensor const map =
+            at::linear(given, entry_.to(type_), entry_bias_.to(type_)).add_(both.view({filled, filled, channels}));
         return map.permute({2, 0, 1}).unsqueeze(0); // channels stay innermost: oneDNN's fast layout
     }
 
-    at::Tensor convolve(at::Tensor const& map, at::Tensor const& weight, at::Tensor const& bias, std::int64_t dilation) const {
-        return at::conv2d(map, weight.to(type_).contiguous(at::MemoryFormat::ChannelsLast), bias.to(type_), 1, dilation, dilation);
+    at::Tensor convolve(at::Tensor const& map, at::Tensor const& weight, at::Tensor const& bias,
+                        std::int64_t dilation) const {
+        return at::conv2d(map, weight.to(type_).contiguous(at::MemoryFormat::ChannelsLast), bias.to(type_), 1, dilation,
+                          dilation);
     }
 
     at::Tensor const& separations(std::int64_t longest) {
@@ -230,7 +247,8 @@ Target window_target(PairSplit const& split, std::size_t n, Window const& window
     Target target{at::zeros({window.size, window.size}), at::zeros({window.size, window.size})};
     auto contact = target.contact.accessor<float, 2>(), weight = target.weight.accessor<float, 2>();
     for (std::int64_t a = 0; a < window.size; ++a)
-        for (std::int64_t b = std::max<std::int64_t>(0, window.i + a + min_separation - window.j); b < window.size; ++b) {
+        for (std::int64_t b = std::max<std::int64_t>(0, window.i + a + min_separation - window.j); b < window.size;
+             ++b) {
             auto const known = split.contact(n, window.i + a, window.j + b);
             if (known < 0) continue;
             contact[a][b] = known, weight[a][b] = 1, target.count += 1;
@@ -247,7 +265,8 @@ std::optional<double> precision_at_fifth(PairSplit const& split, std::size_t n, 
         for (std::int64_t j = i + scored_separation; j < length; ++j)
             if (auto const known = split.contact(n, i, j); known >= 0) pairs.emplace_back(-value[i][j], known == 1);
     if (pairs.empty()) return std::nullopt;
-    auto const top = std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(std::max<std::int64_t>(1, length / 5)));
+    auto const top =
+        std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(std::max<std::int64_t>(1, length / 5)));
     std::stable_sort(pairs.begin(), pairs.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
     double right = 0;
     for (std::size_t k = 0; k < top; ++k) right += pairs[k].second;
@@ -303,7 +322,8 @@ struct Training {
 Training train_network(PairNetwork& network, PairSplit const& train, PairSplit const& valid, int epochs,
                        HeadOptions const& options, at::Device device) {
     std::mt19937_64 random{options.seed};
-    HeadOptimiser optimiser{network.parameters().tensors(), learning_rate, epochs * static_cast<std::int64_t>(train.size())};
+    HeadOptimiser optimiser{network.parameters().tensors(), learning_rate,
+                            epochs * static_cast<std::int64_t>(train.size())};
     Progress progress{"pair head", static_cast<std::uint64_t>(epochs), "epochs", options.quiet};
     Training result;
     auto best = network.parameters().snapshot();
@@ -314,11 +334,12 @@ Training train_network(PairNetwork& network, PairSplit const& train, PairSplit c
             Target const target = window_target(train, n, window);
             if (target.count == 0) continue;
             at::Tensor const logits = network.logits(train.features(n), window, true);
-            optimiser.step(at::binary_cross_entropy_with_logits(logits, target.contact.to(device), target.weight.to(device), {},
-                                                                at::Reduction::Sum) / target.count);
+            optimiser.step(at::binary_cross_entropy_with_logits(logits, target.contact.to(device),
+                                                                target.weight.to(device), {}, at::Reduction::Sum) /
+                           target.count);
         }
-        // Scored at half, three quarters and the end: precision over few validation proteins is too noisy to let an epoch of
-        // the steep part of the schedule win by chance.
+        // Scored at half, three quarters and the end: precision over few validation proteins is too noisy to let an
+        // epoch of the steep part of the schedule win by chance.
         if (epoch != epochs && epoch != (epochs + 1) / 2 && epoch != (3 * epochs + 3) / 4) continue;
         double const score = valid.size() > 0 ? validation_precision(network, valid) : 0;
         if (score < result.score) continue; // a tie goes to the longer training
@@ -335,7 +356,8 @@ FeatureMatrix predict_map(PairNetwork& network, PairSplit const& split, std::siz
     auto const length = split.length(n);
     FeatureMatrix map = FeatureMatrix::Zero(length, length);
     if (length <= min_separation) return map;
-    at::Tensor const values = network.logits(split.features(n), {0, 0, length}, false).sigmoid().to(at::kCPU).contiguous();
+    at::Tensor const values =
+        network.logits(split.features(n), {0, 0, length}, false).sigmoid().to(at::kCPU).contiguous();
     auto const value = values.accessor<float, 2>();
     for (Eigen::Index i = 0; i < length; ++i)
         for (Eigen::Index j = i + min_separation; j < length; ++j) map(i, j) = map(j, i) = value[i][j];
@@ -350,23 +372,23 @@ PairFit fit_pair_head(std::span<PairExample const> train, std::span<PairExample 
     TorchThreads const scope{resolve_threads(options.threads)};
     at::Device const device = head_device(options.device);
     at::ScalarType const type = head_compute_type(device);
-    PairSplit train_split{train, "training", width, pair_width, type}, valid_split{valid, "validation", width, pair_width, type},
-        test_split{test, "test", width, pair_width, type};
+    PairSplit train_split{train, "training", width, pair_width, type},
+        valid_split{valid, "validation", width, pair_width, type}, test_split{test, "test", width, pair_width, type};
     Scalings const scalings = training_scalings(train_split, width, pair_width);
     train_split.set_scaling(scalings.rows, scalings.pairs, true);
     valid_split.set_scaling(scalings.rows, scalings.pairs, true);
     test_split.set_scaling(scalings.rows, scalings.pairs, false);
     double const log_odds = std::log(scalings.contact_share / (1 - scalings.contact_share));
     PairNetwork network{width, pair_width, log_odds, options.seed, device, type};
-    int const epochs = options.max_epochs > 0
-                           ? options.max_epochs
-                           : std::clamp(800 / std::max(1, static_cast<int>(train.size())), 6, 20);
+    int const epochs = options.max_epochs > 0 ? options.max_epochs
+                                              : std::clamp(800 / std::max(1, static_cast<int>(train.size())), 6, 20);
     Training const training = train_network(network, train_split, valid_split, epochs, options, device);
     PairFit fit;
     fit.head = "convolutional pair head (32 channels, 4 residual blocks)";
     fit.hyperparameters = "best epoch " + std::to_string(training.best_epoch) + " of " + std::to_string(epochs);
     fit.valid_score = training.score;
-    for (std::size_t n = 0; n < test_split.size(); ++n) fit.probabilities.push_back(predict_map(network, test_split, n));
+    for (std::size_t n = 0; n < test_split.size(); ++n)
+        fit.probabilities.push_back(predict_map(network, test_split, n));
     fit.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return fit;
 }

@@ -21,17 +21,20 @@ constexpr std::int64_t separator = 2; // zero rows between packed proteins: half
 constexpr double dropout_share = 0.25;
 constexpr double learning_rate = 1e-3;
 constexpr std::int64_t largest_batch = 2048, smallest_batch = 512, predict_tokens = 8192; // residues
-constexpr std::int64_t token_step = 512; // batches are filled up to a multiple: oneDNN compiles its kernels anew for every size
+constexpr std::int64_t token_step =
+    512; // batches are filled up to a multiple: oneDNN compiles its kernels anew for every size
 constexpr int patience = 4;
 constexpr std::int64_t memory_limit = std::int64_t{2} << 30;
 
 struct Batch {
-    at::Tensor rows;   ///< (T + 4) x D: proteins with two zero rows before, between and after, then zero rows to a round number
+    at::Tensor
+        rows; ///< (T + 4) x D: proteins with two zero rows before, between and after, then zero rows to a round number
     at::Tensor labels; ///< T, -1 where nothing counts
     at::Tensor inside; ///< T x 1, 0 outside proteins
 };
 
-/// One split: checked, standardised, packed protein after protein; kept in memory if it is small, else read again batch by batch.
+/// One split: checked, standardised, packed protein after protein; kept in memory if it is small, else read again batch
+/// by batch.
 class ResidueSplit {
   public:
     ResidueSplit(std::span<ResidueExample const> examples, std::string name, int width, at::ScalarType type)
@@ -39,14 +42,17 @@ class ResidueSplit {
         for (std::size_t n = 0; n < examples.size(); ++n) {
             auto const& example = examples[n];
             if (!example.mask.empty() && example.mask.size() != example.labels.size())
-                throw data_error{name_ + " protein " + std::to_string(n) + " has " + std::to_string(example.labels.size()) +
-                                 " labels but a mask of " + std::to_string(example.mask.size())};
+                throw data_error{name_ + " protein " + std::to_string(n) + " has " +
+                                 std::to_string(example.labels.size()) + " labels but a mask of " +
+                                 std::to_string(example.mask.size())};
             tokens_ += static_cast<std::int64_t>(example.labels.size());
         }
     }
     [[nodiscard]] std::size_t size() const { return examples_.size(); }
     [[nodiscard]] std::int64_t tokens() const { return tokens_; }
-    [[nodiscard]] std::int64_t length(std::size_t n) const { return static_cast<std::int64_t>(examples_[n].labels.size()); }
+    [[nodiscard]] std::int64_t length(std::size_t n) const {
+        return static_cast<std::int64_t>(examples_[n].labels.size());
+    }
     [[nodiscard]] bool fits_memory() const {
         return tokens_ * width_ * static_cast<std::int64_t>(c10::elementSize(type_)) <= memory_limit;
     }
@@ -109,10 +115,12 @@ class ResidueSplit {
 class ResidueNetwork {
   public:
     ResidueNetwork(int width, int classes, std::uint64_t seed, at::Device device, at::ScalarType type)
-        : parameters_{seed, device}, type_{type},
-          first_{parameters_.draw({hidden_size, kernel * width}, std::sqrt(2.0 / static_cast<double>(kernel * width)))},
-          first_bias_{parameters_.constant({hidden_size}, 0)},
-          second_{parameters_.draw({output_kernel * classes, hidden_size}, std::sqrt(1.0 / (output_kernel * hidden_size)))},
+        : parameters_{seed, device}, type_{type}, first_{parameters_.draw(
+                                                      {hidden_size, kernel * width},
+                                                      std::sqrt(2.0 / static_cast<double>(kernel * width)))},
+          first_bias_{parameters_.constant({hidden_size}, 0)}, second_{parameters_.draw(
+                                                                   {output_kernel * classes, hidden_size},
+                                                                   std::sqrt(1.0 / (output_kernel * hidden_size)))},
           second_bias_{parameters_.constant({classes}, 0)} {}
 
     [[nodiscard]] HeadParameters& parameters() { return parameters_; }
@@ -124,11 +132,13 @@ class ResidueNetwork {
         at::Tensor const windows = batch.rows.as_strided({total, kernel * width}, {width, 1}).contiguous();
         at::Tensor hidden = at::linear(windows, first_.to(type_), first_bias_.to(type_)).relu() * batch.inside;
         if (train) hidden = hidden * parameters_.dropout({total, hidden_size}, dropout_share, type_);
-        // T x (tap, class): each tap's share for every position, then the three shares of a position's neighbourhood are added.
+        // T x (tap, class): each tap's share for every position, then the three shares of a position's neighbourhood
+        // are added.
         at::Tensor const taps = at::linear(hidden, second_.to(type_)).to(at::kFloat);
         auto const classes = second_bias_.size(0);
         at::Tensor const padded = at::constant_pad_nd(taps, {0, 0, 1, 1}); // beyond the ends is nothing
-        return padded.narrow(0, 0, total).narrow(1, 0, classes) + padded.narrow(0, 1, total).narrow(1, classes, classes) +
+        return padded.narrow(0, 0, total).narrow(1, 0, classes) +
+               padded.narrow(0, 1, total).narrow(1, classes, classes) +
                padded.narrow(0, 2, total).narrow(1, 2 * classes, classes) + second_bias_;
     }
 
@@ -174,10 +184,12 @@ std::vector<FeatureMatrix> predict(ResidueNetwork& network, ResidueSplit const& 
     at::NoGradGuard const no_gradient;
     std::vector<FeatureMatrix> probabilities(split.size(), FeatureMatrix(0, classes));
     for (auto const& proteins : token_batches(split, natural_order(split.size()), predict_tokens)) {
-        at::Tensor const all = network.logits(split.batch(proteins, device), false).softmax(1).to(at::kCPU).contiguous();
+        at::Tensor const all =
+            network.logits(split.batch(proteins, device), false).softmax(1).to(at::kCPU).contiguous();
         std::int64_t offset = 0;
         for (std::size_t n : proteins) {
-            probabilities[n] = Eigen::Map<FeatureMatrix const>{all.data_ptr<float>() + offset * classes, split.length(n), classes};
+            probabilities[n] =
+                Eigen::Map<FeatureMatrix const>{all.data_ptr<float>() + offset * classes, split.length(n), classes};
             offset += split.length(n) + separator;
         }
     }
@@ -194,8 +206,9 @@ RunningScaling training_scaling(ResidueSplit const& train, int width, int classe
             auto const label = train.label(n, k);
             any = any || label >= 0;
             if (label >= classes)
-                throw data_error{"training protein " + std::to_string(n) + " has the class label " + std::to_string(label) +
-                                 " at position " + std::to_string(k) + ", outside 0.." + std::to_string(classes - 1)};
+                throw data_error{"training protein " + std::to_string(n) + " has the class label " +
+                                 std::to_string(label) + " at position " + std::to_string(k) + ", outside 0.." +
+                                 std::to_string(classes - 1)};
         }
     }
     if (!any) throw data_error{"the residue head needs at least one labelled training residue, got none"};
@@ -203,7 +216,9 @@ RunningScaling training_scaling(ResidueSplit const& train, int width, int classe
 }
 
 /// Small splits need smaller batches and more passes to come to as many steps.
-std::int64_t batch_tokens(ResidueSplit const& train) { return std::clamp(train.tokens() / 20, smallest_batch, largest_batch); }
+std::int64_t batch_tokens(ResidueSplit const& train) {
+    return std::clamp(train.tokens() / 20, smallest_batch, largest_batch);
+}
 int default_epochs(ResidueSplit const& train) {
     auto const steps = std::max<std::int64_t>(1, train.tokens() / batch_tokens(train));
     return static_cast<int>(std::clamp<std::int64_t>(1000 / steps, 10, 25));
@@ -227,7 +242,8 @@ Training train_network(ResidueNetwork& network, ResidueSplit const& train, Resid
         for (auto const& proteins : token_batches(train, shuffled_order(train.size(), random), tokens)) {
             Batch const batch = train.batch(proteins, device);
             if (!batch.labels.ge(0).any().item<bool>()) continue; // a mean over nothing
-            optimiser.step(at::cross_entropy_loss(network.logits(batch, true), batch.labels, {}, at::Reduction::Mean, -1));
+            optimiser.step(
+                at::cross_entropy_loss(network.logits(batch, true), batch.labels, {}, at::Reduction::Mean, -1));
         }
         progress.advance();
         double const score = valid.size() > 0 ? validation_accuracy(network, valid, device) : 0;
@@ -259,7 +275,8 @@ ResidueFit fit_residue_head(std::span<ResidueExample const> train, std::span<Res
     Training const training = train_network(network, train_split, valid_split, epochs, options, device);
     ResidueFit fit;
     fit.head = "convolutional residue head (128 filters of 5, ReLU, then 3)";
-    fit.hyperparameters = "best epoch " + std::to_string(training.best_epoch) + " of " + std::to_string(training.epochs);
+    fit.hyperparameters =
+        "best epoch " + std::to_string(training.best_epoch) + " of " + std::to_string(training.epochs);
     fit.valid_score = training.score;
     fit.probabilities = predict(network, test_split, classes, device);
     fit.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

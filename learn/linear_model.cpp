@@ -19,17 +19,19 @@ constexpr Eigen::Index tile_size = 384;   // columns (or rows, in the dual) of o
 constexpr Eigen::Index block_size = 4096; // rows (columns, in the dual) summed at a time
 constexpr Eigen::Index predict_block = 1024;
 
-std::size_t tile_count(Eigen::Index size, Eigen::Index tile) { return static_cast<std::size_t>((size + tile - 1) / tile); }
+std::size_t tile_count(Eigen::Index size, Eigen::Index tile) {
+    return static_cast<std::size_t>((size + tile - 1) / tile);
+}
 
 void check_sizes(FeatureMatrix const& x, std::size_t labels) {
     if (x.rows() == 0) throw data_error{"a linear model needs at least one training protein, got none"};
     if (static_cast<std::size_t>(x.rows()) != labels)
-        throw data_error{"a linear model got " + std::to_string(x.rows()) + " feature rows but " + std::to_string(labels) +
-                         " labels"};
+        throw data_error{"a linear model got " + std::to_string(x.rows()) + " feature rows but " +
+                         std::to_string(labels) + " labels"};
 }
 
-/// Standardised features without the neutral columns, handed out in double as (summed x kept) panels of Z (primal) or of its
-/// transpose (dual).
+/// Standardised features without the neutral columns, handed out in double as (summed x kept) panels of Z (primal) or
+/// of its transpose (dual).
 class StandardisedView {
   public:
     StandardisedView(FeatureMatrix const& x, ColumnScaling const& scaling) : x_{x}, scaling_{scaling} {
@@ -44,7 +46,8 @@ class StandardisedView {
     [[nodiscard]] Eigen::Index summed() const { return dual_ ? width() : x_.rows(); }
 
     /// kept.size x summed.size, so that a Gram tile is a product of one panel with another's transpose.
-    [[nodiscard]] at::Tensor panel(Eigen::Index kept, Eigen::Index kept_size, Eigen::Index sum, Eigen::Index sum_size) const {
+    [[nodiscard]] at::Tensor panel(Eigen::Index kept, Eigen::Index kept_size, Eigen::Index sum,
+                                   Eigen::Index sum_size) const {
         at::Tensor panel = at::empty({kept_size, sum_size}, at::kDouble);
         double* out = panel.data_ptr<double>();
         if (dual_) {
@@ -69,7 +72,8 @@ class StandardisedView {
     bool dual_ = false;
 };
 
-/// Z^T Z (or Z Z^T in the dual). Every tile is summed by one thread in a fixed order, so the bits do not depend on their number.
+/// Z^T Z (or Z Z^T in the dual). Every tile is summed by one thread in a fixed order, so the bits do not depend on
+/// their number.
 at::Tensor gram_matrix(StandardisedView const& z, int threads) {
     Eigen::Index const order = z.order();
     at::Tensor gram = at::empty({order, order}, at::kDouble);
@@ -93,8 +97,8 @@ at::Tensor gram_matrix(StandardisedView const& z, int threads) {
 }
 
 /// v -> Z^T v (length width) in the order-independent way of gram_matrix.
-at::Tensor transposed_product(FeatureMatrix const& x, ColumnScaling const& scaling, std::vector<Eigen::Index> const& columns,
-                              double const* v, int threads) {
+at::Tensor transposed_product(FeatureMatrix const& x, ColumnScaling const& scaling,
+                              std::vector<Eigen::Index> const& columns, double const* v, int threads) {
     at::Tensor product = at::zeros({static_cast<Eigen::Index>(columns.size())}, at::kDouble);
     double* out = product.data_ptr<double>();
     parallel_for(tile_count(static_cast<Eigen::Index>(columns.size()), 64), threads, [&](std::size_t tile, int) {
@@ -121,10 +125,11 @@ LinearModel raw_model(StandardisedView const& z, ColumnScaling const& scaling, d
 }
 
 /// Solutions of (G + lambda I) s = right side, one a lambda; factorised side by side, each by one thread.
-std::vector<at::Tensor> solve_penalised(at::Tensor const& gram, at::Tensor const& right, std::span<double const> lambdas,
-                                        int threads) {
+std::vector<at::Tensor> solve_penalised(at::Tensor const& gram, at::Tensor const& right,
+                                        std::span<double const> lambdas, int threads) {
     std::vector<at::Tensor> solutions(lambdas.size());
-    double const gigabytes = std::max(1e-9, static_cast<double>(gram.numel()) * 16 / (1 << 30)); // the copy and its factor
+    double const gigabytes =
+        std::max(1e-9, static_cast<double>(gram.numel()) * 16 / (1 << 30)); // the copy and its factor
     int const workers = std::clamp(static_cast<int>(8 / gigabytes), 1, threads);
     parallel_for(lambdas.size(), workers, [&](std::size_t index, int) {
         at::set_num_threads(1);
@@ -132,8 +137,8 @@ std::vector<at::Tensor> solve_penalised(at::Tensor const& gram, at::Tensor const
         shifted.diagonal().add_(lambdas[index]);
         auto const [factor, info] = at::linalg_cholesky_ex(shifted);
         if (info.item<int>() != 0)
-            throw error{"ridge regression: the normal equations are singular with lambda = " + std::to_string(lambdas[index]) +
-                        "; use a larger penalty"};
+            throw error{"ridge regression: the normal equations are singular with lambda = " +
+                        std::to_string(lambdas[index]) + "; use a larger penalty"};
         solutions[index] = at::cholesky_solve(right.unsqueeze(1), factor).squeeze(1).contiguous();
     });
     return solutions;
@@ -146,9 +151,11 @@ ColumnScaling column_scaling(FeatureMatrix const& x, int threads) {
     ColumnScaling scaling{std::vector<double>(columns, 0.0), std::vector<double>(columns, 0.0)};
     auto const rows = static_cast<double>(x.rows());
     parallel_for(tile_count(x.cols(), 64), resolve_threads(threads), [&](std::size_t tile, int) {
-        Eigen::Index const begin = static_cast<Eigen::Index>(tile) * 64, size = std::min<Eigen::Index>(64, x.cols() - begin);
+        Eigen::Index const begin = static_cast<Eigen::Index>(tile) * 64,
+                           size = std::min<Eigen::Index>(64, x.cols() - begin);
         Eigen::ArrayXd mean = Eigen::ArrayXd::Zero(size), square = Eigen::ArrayXd::Zero(size);
-        for (Eigen::Index r = 0; r < x.rows(); ++r) mean += x.row(r).segment(begin, size).transpose().array().cast<double>();
+        for (Eigen::Index r = 0; r < x.rows(); ++r)
+            mean += x.row(r).segment(begin, size).transpose().array().cast<double>();
         mean /= rows;
         for (Eigen::Index r = 0; r < x.rows(); ++r)
             square += (x.row(r).segment(begin, size).transpose().array().cast<double>() - mean).square();
@@ -193,7 +200,8 @@ std::vector<LinearModel> ridge_path(FeatureMatrix const& x, std::span<double con
 
 std::vector<double> predict(LinearModel const& model, FeatureMatrix const& x, int threads) {
     std::vector<double> values(static_cast<std::size_t>(x.rows()));
-    Eigen::Map<Eigen::VectorXd const> const weights{model.weights.data(), static_cast<Eigen::Index>(model.weights.size())};
+    Eigen::Map<Eigen::VectorXd const> const weights{model.weights.data(),
+                                                    static_cast<Eigen::Index>(model.weights.size())};
     parallel_for(tile_count(x.rows(), predict_block), resolve_threads(threads), [&](std::size_t block, int) {
         Eigen::Index const begin = static_cast<Eigen::Index>(block) * predict_block;
         for (Eigen::Index r = begin; r < std::min(x.rows(), begin + predict_block); ++r)
@@ -222,7 +230,8 @@ at::Tensor standardised(FeatureMatrix const& x, ColumnScaling const& scaling, at
 /// The penalised negative log-likelihood and its gradient at theta = [W; b], (D + 1) x classes.
 class SoftmaxObjective {
   public:
-    SoftmaxObjective(at::Tensor features, at::Tensor labels) : features_{std::move(features)}, labels_{labels.unsqueeze(1)} {}
+    SoftmaxObjective(at::Tensor features, at::Tensor labels)
+        : features_{std::move(features)}, labels_{labels.unsqueeze(1)} {}
     double lambda = 0;
 
     struct Value {
@@ -249,14 +258,17 @@ class SoftmaxObjective {
     at::Tensor features_, labels_;
 };
 
-double inner_product(at::Tensor const& a, at::Tensor const& b) { return at::dot(a.flatten(), b.flatten()).item<double>(); }
+double inner_product(at::Tensor const& a, at::Tensor const& b) {
+    return at::dot(a.flatten(), b.flatten()).item<double>();
+}
 
 /// The last steps and gradient changes of L-BFGS, and the two-loop product with the inverse Hessian they imply.
 class CurvatureMemory {
   public:
     void add(at::Tensor const& step, at::Tensor const& change) {
         double const curvature = inner_product(step, change);
-        if (curvature <= 1e-12 * inner_product(change, change)) return; // not convex within rounding: would spoil the direction
+        if (curvature <= 1e-12 * inner_product(change, change))
+            return; // not convex within rounding: would spoil the direction
         pairs_.push_back({step, change, curvature});
         if (pairs_.size() > 10) pairs_.pop_front();
     }
@@ -339,10 +351,15 @@ PresentClasses present_classes(std::span<int const> labels, int classes) {
     return present;
 }
 
-SoftmaxModel softmax_model(at::Tensor const& theta, ColumnScaling const& scaling, PresentClasses const& present, int classes) {
+SoftmaxModel softmax_model(at::Tensor const& theta, ColumnScaling const& scaling, PresentClasses const& present,
+                           int classes) {
     auto const width = static_cast<Eigen::Index>(scaling.mean.size());
-    SoftmaxModel model{scaling, FeatureMatrix::Zero(width, classes),
-                       std::vector<float>(static_cast<std::size_t>(classes), -std::numeric_limits<float>::infinity()), 0, 0, 0};
+    SoftmaxModel model{scaling,
+                       FeatureMatrix::Zero(width, classes),
+                       std::vector<float>(static_cast<std::size_t>(classes), -std::numeric_limits<float>::infinity()),
+                       0,
+                       0,
+                       0};
     at::Tensor const values = theta.to(at::kFloat).contiguous(); // (D + 1) x present classes
     Eigen::Map<FeatureMatrix const> const table{values.data_ptr<float>(), width + 1,
                                                 static_cast<Eigen::Index>(present.classes.size())};
@@ -383,7 +400,8 @@ FeatureMatrix predict(SoftmaxModel const& model, FeatureMatrix const& x, int thr
     at::NoGradGuard const no_gradient;
     auto const classes = static_cast<std::int64_t>(model.intercept.size());
     FeatureMatrix probabilities(x.rows(), classes);
-    at::Tensor const weights = at::from_blob(const_cast<float*>(model.weights.data()), {model.weights.rows(), classes}, at::kFloat);
+    at::Tensor const weights =
+        at::from_blob(const_cast<float*>(model.weights.data()), {model.weights.rows(), classes}, at::kFloat);
     at::Tensor const intercept = at::from_blob(const_cast<float*>(model.intercept.data()), {classes}, at::kFloat);
     at::Tensor out = at::from_blob(probabilities.data(), {x.rows(), classes}, at::kFloat);
     out.copy_(at::softmax(at::addmm(intercept, standardised(x, model.scaling, at::kFloat), weights), 1));

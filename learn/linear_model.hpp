@@ -12,7 +12,8 @@ namespace tape {
 /// Mean and reciprocal population standard deviation of every column, in double.
 struct ColumnScaling {
     std::vector<double> mean;  ///< D
-    std::vector<double> scale; ///< D: 1 / standard deviation; 0 for a column that is constant up to single precision, which makes it neutral
+    std::vector<double> scale; ///< D: 1 / standard deviation; 0 for a column that is constant up to single precision,
+                               ///< which makes it neutral
 };
 
 /// @param x  N x D, N >= 1
@@ -26,10 +27,10 @@ struct LinearModel {
     double lambda = 0;
 };
 
-/// Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) on standardised columns, for a whole grid of penalties:
-/// minimises |y - b - Z w|^2 + lambda |w|^2 with Z the standardised x and the intercept b unpenalised (scikit-learn's
-/// `Ridge(alpha=lambda)` after `StandardScaler`). Normal equations, or for N < D their dual, in double; one Cholesky
-/// factorisation a lambda.
+/// Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) on standardised columns, for a whole grid of
+/// penalties: minimises |y - b - Z w|^2 + lambda |w|^2 with Z the standardised x and the intercept b unpenalised
+/// (scikit-learn's `Ridge(alpha=lambda)` after `StandardScaler`). Normal equations, or for N < D their dual, in double;
+/// one Cholesky factorisation a lambda.
 ///
 /// @param x        N x D, finite
 /// @param y        N
@@ -45,8 +46,8 @@ std::vector<double> predict(LinearModel const& model, FeatureMatrix const& x, in
 
 /// Multinomial logistic regression on standardised columns.
 struct SoftmaxModel {
-    ColumnScaling scaling;       ///< D
-    FeatureMatrix weights;       ///< D x classes, on standardised columns
+    ColumnScaling scaling;        ///< D
+    FeatureMatrix weights;        ///< D x classes, on standardised columns
     std::vector<float> intercept; ///< classes; -infinity for a class that training never showed
     double lambda = 0;
     double objective = 0; ///< at the solution
@@ -59,11 +60,11 @@ struct SoftmaxOptions {
     double tolerance = 1e-7;  ///< stop when an iteration lowers the objective by less than this share of it
 };
 
-/// Minimises mean_i -log softmax(b + Z W)_{i, label_i} + lambda / 2 |W|^2 (scikit-learn's `LogisticRegression(C=1/(N lambda))`
-/// after `StandardScaler`; the intercept is not penalised) by L-BFGS (Liu & Nocedal, Math Program 45:503, 1989) over the full
-/// batch; in single precision where N D classes is large (> 2^28), else in double. Each lambda starts from the solution of
-/// the one before: give them in falling order. Rotating to principal axes with a diagonal preconditioner was tried and needs
-/// more iterations in all on such a path.
+/// Minimises mean_i -log softmax(b + Z W)_{i, label_i} + lambda / 2 |W|^2 (scikit-learn's `LogisticRegression(C=1/(N
+/// lambda))` after `StandardScaler`; the intercept is not penalised) by L-BFGS (Liu & Nocedal, Math Program 45:503,
+/// 1989) over the full batch; in single precision where N D classes is large (> 2^28), else in double. Each lambda
+/// starts from the solution of the one before: give them in falling order. Rotating to principal axes with a diagonal
+/// preconditioner was tried and needs more iterations in all on such a path.
 ///
 /// @param x       N x D, finite
 /// @param labels  N, in [0, classes)

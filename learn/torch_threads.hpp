@@ -4,7 +4,8 @@
 
 namespace tape {
 
-/// LibTorch's number of threads for a scope; restored at its end. Not nested across threads: LibTorch keeps one number a process.
+/// LibTorch's number of threads for a scope; restored at its end. Not nested across threads: LibTorch keeps one number
+/// a process.
 class TorchThreads {
   public:
     explicit TorchThreads(int threads) : before_{at::get_num_threads()} { at::set_num_threads(threads); }

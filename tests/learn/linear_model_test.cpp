@@ -1,6 +1,5 @@
-#include "learn/linear_model.hpp"
-
 #include "data/error.hpp"
+#include "learn/linear_model.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -24,7 +23,8 @@ nlohmann::json const& goldens() {
 FeatureMatrix matrix(nlohmann::json const& rows) {
     FeatureMatrix m(static_cast<Eigen::Index>(rows.size()), static_cast<Eigen::Index>(rows.at(0).size()));
     for (Eigen::Index r = 0; r < m.rows(); ++r)
-        for (Eigen::Index c = 0; c < m.cols(); ++c) m(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
+        for (Eigen::Index c = 0; c < m.cols(); ++c)
+            m(r, c) = rows[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)];
     return m;
 }
 
@@ -72,7 +72,8 @@ TEST(RidgePath, AgreesWithScikitLearn) {
             auto const expected = golden.at("predictions").at(k).get<std::vector<double>>();
             auto const got = tape::predict(models[k], matrix(golden.at("new")), 1);
             for (std::size_t n = 0; n < expected.size(); ++n)
-                EXPECT_NEAR(got[n], expected[n], 1e-6 * std::max(1.0, std::abs(expected[n]))) << name << " lambda " << lambdas[k];
+                EXPECT_NEAR(got[n], expected[n], 1e-6 * std::max(1.0, std::abs(expected[n])))
+                    << name << " lambda " << lambdas[k];
         }
     }
 }
@@ -89,7 +90,8 @@ TEST(RidgePath, GradientVanishesAcrossTilesAndBlocks) {
 }
 
 TEST(RidgePath, PrimalAndDualMeetWhereRowsAreAppended) {
-    // Doubling every row and the penalty leaves the solution as it was, but moves the problem from the dual to the primal.
+    // Doubling every row and the penalty leaves the solution as it was, but moves the problem from the dual to the
+    // primal.
     FeatureMatrix const x = random_matrix(30, 40, 5);
     auto y = linear_values(x, 6);
     FeatureMatrix doubled(60, 40);
@@ -125,7 +127,8 @@ TEST(RidgePath, ConstantFeaturesGiveTheMean) {
 TEST(RidgePath, RefusesDifferingSizes) {
     FeatureMatrix const x = random_matrix(4, 2, 1);
     EXPECT_THROW(tape::ridge_path(x, std::vector<double>{1, 2, 3}, std::vector<double>{1}, 1), tape::data_error);
-    EXPECT_THROW(tape::ridge_path(FeatureMatrix{0, 2}, std::vector<double>{}, std::vector<double>{1}, 1), tape::data_error);
+    EXPECT_THROW(tape::ridge_path(FeatureMatrix{0, 2}, std::vector<double>{}, std::vector<double>{1}, 1),
+                 tape::data_error);
 }
 
 TEST(SoftmaxPath, AgreesWithScikitLearn) {
@@ -164,7 +167,8 @@ TEST(SoftmaxPath, LargeProblemInSinglePrecisionReachesTheOptimum) {
         }
         Eigen::MatrixXd z = x.cast<double>();
         for (Eigen::Index d = 0; d < 900; ++d)
-            z.col(d) = (z.col(d).array() - model.scaling.mean[static_cast<std::size_t>(d)]) * model.scaling.scale[static_cast<std::size_t>(d)];
+            z.col(d) = (z.col(d).array() - model.scaling.mean[static_cast<std::size_t>(d)]) *
+                       model.scaling.scale[static_cast<std::size_t>(d)];
         Eigen::MatrixXd const weights = model.weights.cast<double>();
         Eigen::MatrixXd const gradient = z.transpose() * residual / 1200 + model.lambda * weights;
         double const objective = loss / 1200 + model.lambda / 2 * weights.squaredNorm();
@@ -215,7 +219,8 @@ TEST(SoftmaxPath, VisitorEndsThePathAndBadLabelsAreNamed) {
 
 TEST(RankCorrelation, AveragesTies) {
     // By hand: ranks (1.5, 1.5, 3, 4) against (1, 2, 3, 4): covariance 4.5, spread sqrt(4.5 * 5).
-    EXPECT_NEAR(tape::rank_correlation(std::vector<double>{2, 2, 5, 9}, std::vector<double>{-1, 0, 7, 8}), 4.5 / std::sqrt(4.5 * 5), 1e-12);
+    EXPECT_NEAR(tape::rank_correlation(std::vector<double>{2, 2, 5, 9}, std::vector<double>{-1, 0, 7, 8}),
+                4.5 / std::sqrt(4.5 * 5), 1e-12);
     EXPECT_EQ(tape::rank_correlation(std::vector<double>{1, 1, 1}, std::vector<double>{1, 2, 3}), 0);
     EXPECT_NEAR(tape::rank_correlation(std::vector<double>{1, 2, 3}, std::vector<double>{9, 4, 1}), -1, 1e-12);
 }
