@@ -121,7 +121,7 @@ std::vector<Preset> const& presets() {
          .summary = "parts of every task that two cores answer in under five minutes",
          .limits = {{"secondary_structure", {.train = 300, .valid = 60, .test = 100, .max_length = 500}},
                     {"secondary_structure_q8", {.train = 200, .valid = 40, .test = 80, .max_length = 500}},
-                    {"contact", {.train = 40, .valid = 12, .test = 30, .max_length = 250, .max_epochs = 8}},
+                    {"contact", {.train = 40, .valid = 12, .test = 30, .max_epochs = 8, .max_length = 250}},
                     {"remote_homology", {.valid = 60, .test = 150, .classes = 25, .per_class = 12, .max_length = 500}},
                     {"fluorescence", {.train = 1500, .valid = 400, .test = 1500}},
                     {"stability", {.train = 1500, .valid = 400, .test = 1500}}},
