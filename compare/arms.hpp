@@ -51,7 +51,7 @@ struct SourceSettings {
     bool quiet = true;
 };
 
-/// Rates behind --dry-run: measured on two cores, see docs/results/quick.md.
+/// Rates behind --dry-run: measured on two cores.
 struct SourceCost {
     double seconds_per_residue = 0;
     int residue_width = 0, pooled_width = 0, pair_width = 0;

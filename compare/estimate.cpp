@@ -10,7 +10,7 @@ namespace tape {
 namespace {
 
 /// Seconds a head takes on two cores for each training residue (residue and pair heads) or protein, measured with the
-/// quick preset (docs/results/quick.md).
+/// quick preset.
 double head_seconds_of(TaskData const& data) {
     double residues = 0, squares = 0;
     for (auto const& example : data.train) {

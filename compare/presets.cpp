@@ -113,8 +113,8 @@ std::string subset_hash(std::vector<Dataset const*> const& sets, TaskData const&
 } // namespace
 
 std::vector<Preset> const& presets() {
-    // Quick answers on two shared cores in under five minutes, search and embedding included; see docs/results/quick.md
-    // for where the time goes. Sizes were set from the measured speed of the parts: search of the starter database,
+    // Quick answers on two shared cores in under five minutes, search and embedding included. Sizes were
+    // set from the measured speed of the parts: search of the starter database,
     // about 0.4 CPU seconds a query; embedding, about 10,000 residues a second.
     static std::vector<Preset> const all{
         {.name = "quick",
