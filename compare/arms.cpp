@@ -137,25 +137,25 @@ std::vector<SourceRow> const& source_registry() {
         {"onehot",
          "the residues themselves",
          false,
-         {2e-8, 21, 21, 0},
+         {1e-8, 21, 21, 0},
          [](SourceSpec const&, SourceSettings const&) { return std::make_unique<OneHotSource>(); }},
         {"msa",
          "profile and couplings of an alignment: ready, bundled, or searched for",
          false,
-         {2e-3, 69, 80, 4},
+         {1.8e-4, 69, 91, 4, true},
          make_msa_source},
         {"transformer",
          "masked language model: ours, bundled, or an ESM-2 folder",
          true,
-         {1e-4, 320, 320, 120},
+         {2.6e-5, 192, 192, 24},
          encoder_maker("transformer")},
         {"unirep",
          "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
          true,
-         {3e-3, 1900, 1900, 0},
+         {1.2e-4, 1900, 1900, 0},
          encoder_maker("unirep")},
-        {"unirep-64", "UniRep of four layers of 64 units", true, {1e-4, 64, 64, 0}, encoder_maker("unirep-64")},
-        {"unirep-256", "UniRep of four layers of 256 units", true, {4e-4, 256, 256, 0}, encoder_maker("unirep-256")}};
+        {"unirep-64", "UniRep of four layers of 64 units", true, {1e-5, 64, 64, 0}, encoder_maker("unirep-64")},
+        {"unirep-256", "UniRep of four layers of 256 units", true, {3e-5, 256, 256, 0}, encoder_maker("unirep-256")}};
     return rows;
 }
 

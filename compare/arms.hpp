@@ -51,10 +51,12 @@ struct SourceSettings {
     bool quiet = true;
 };
 
-/// Rates behind --dry-run: measured on two cores.
+/// Rates behind --dry-run, measured on two cores with the quick preset.
 struct SourceCost {
     double seconds_per_residue = 0;
     int residue_width = 0, pooled_width = 0, pair_width = 0;
+    bool searches =
+        false; ///< the time is that of two rounds over the starter database; variants of a protein share one
 };
 
 /// A kind of feature source: a new one is one row in arms.cpp.

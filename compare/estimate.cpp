@@ -1,7 +1,10 @@
 #include "compare/estimate.hpp"
 
+#include "features/msa_source.hpp"
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 #include <unordered_set>
 
@@ -9,25 +12,22 @@ namespace tape {
 
 namespace {
 
-/// Seconds a head takes on two cores for each training residue (residue and pair heads) or protein, measured with the
-/// quick preset.
+/// Seconds a head takes on two cores, measured with the quick preset.
 double head_seconds_of(TaskData const& data) {
-    double residues = 0, squares = 0;
-    for (auto const& example : data.train) {
-        auto const length = static_cast<double>(example.protein.residues.size());
-        residues += length, squares += length * length;
-    }
+    double residues = 0;
+    for (auto const& example : data.train) residues += static_cast<double>(example.protein.residues.size());
+    auto const proteins = static_cast<double>(data.train.size());
     switch (data.task.kind) {
     case TaskKind::residue_class:
-        return 1 + residues * 8e-5;
-    case TaskKind::residue_pair:
-        return 1 + squares * 4e-6;
+        return 1 + residues * 3e-5;
+    case TaskKind::residue_pair: // a step a protein and epoch, on a window of one size
+        return 1 + 0.023 * proteins * (data.max_epochs > 0 ? data.max_epochs : std::clamp(800 / proteins, 6.0, 20.0));
     case TaskKind::protein_class:
-        return 0.5 + 1e-3 * static_cast<double>(data.train.size());
+        return 0.1 + 1e-3 * proteins;
     case TaskKind::protein_value:
         break;
     }
-    return 0.5 + 2e-4 * static_cast<double>(data.train.size());
+    return 0.1 + 2e-5 * proteins;
 }
 
 SourceRow const& row_of(SourceSpec const& spec) {
@@ -35,7 +35,41 @@ SourceRow const& row_of(SourceSpec const& spec) {
     return *std::ranges::find(rows, spec.name, &SourceRow::name);
 }
 
-SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std::string const& instance) {
+/// Share of the proteins that are searched with themselves: variants share the search of their parent. From a sample.
+double searched_share(TaskData const& data) {
+    constexpr std::size_t sample_size = 2000;
+    std::vector<Example> all = data.test;
+    all.insert(all.end(), data.train.begin(), data.train.end());
+    all.insert(all.end(), data.valid.begin(), data.valid.end());
+    std::vector<Protein> sample;
+    for (std::size_t const index : chosen_by_hash(all, sample_size, "estimate")) sample.push_back(all[index].protein);
+    auto const parents = choose_parents(sample);
+    auto const shares = [&](Protein const& protein) {
+        return std::ranges::any_of(parents, [&](std::string const& parent) {
+            if (parent.size() != protein.residues.size()) return false;
+            std::size_t differences = 0;
+            for (std::size_t i = 0; i < parent.size(); ++i) differences += parent[i] != protein.residues[i];
+            return differences <= std::max<std::size_t>(4, parent.size() / 10);
+        });
+    };
+    auto const variants = static_cast<std::size_t>(std::ranges::count_if(sample, shares));
+    return static_cast<double>(sample.size() - variants + parents.size()) / static_cast<double>(sample.size());
+}
+
+/// Size of the database in starter databases (18.6 M residues), from the size of its file; compression halves FASTA.
+double database_factor(AlignmentSettings const& alignments) {
+    if (!alignments.search) return 0;
+    double factor = alignments.rounds / 2.0;
+    std::error_code missing;
+    auto const bytes = alignments.database.empty() ? 0 : std::filesystem::file_size(alignments.database, missing);
+    if (alignments.database.empty() || missing) return factor;
+    std::string const extension = alignments.database.extension().string();
+    bool const compressed = extension == ".gz" || extension == ".xz" || extension == ".zst";
+    return factor * static_cast<double>(bytes) * (compressed ? 2 : 1) / 18.6e6;
+}
+
+SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std::string const& instance,
+                               AlignmentSettings const& alignments) {
     SourceEstimate cost{.task = data.task.name, .source = instance};
     SourceCost const& rate = row_of(spec).cost;
     bool const per_residue = data.task.kind == TaskKind::residue_class || data.task.kind == TaskKind::residue_pair;
@@ -50,6 +84,7 @@ SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std
             cost.bytes += per_residue ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
             if (data.task.kind == TaskKind::residue_pair) cost.bytes += 2 * length * length * rate.pair_width;
         }
+    if (rate.searches) cost.seconds *= searched_share(data) * database_factor(alignments);
     return cost;
 }
 
@@ -95,7 +130,7 @@ Estimate estimate(Plan const& plan) {
             for (auto const& spec : arm.sources)
                 for (auto const seed : plan.seeds)
                     if (auto const instance = instance_name(spec, seed); counted.insert(instance).second)
-                        total.features.push_back(estimate_source(data, spec, instance));
+                        total.features.push_back(estimate_source(data, spec, instance, plan.options.alignments));
             std::size_t const fits = depends_on_seed(data.task.kind, arm) ? plan.seeds.size() : 1;
             total.heads += fits;
             total.head_seconds += static_cast<double>(fits) * head_seconds_of(data);
