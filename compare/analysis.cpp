@@ -224,6 +224,8 @@ GroupedEstimates group_by(std::vector<double> const& values, std::vector<std::ve
     return grouping;
 }
 
+constexpr double least_depth_ratio = 1.5; ///< between the deepest and the shallowest alignment of a task
+
 /// Depth of the alignment, from the first arm that has one which varies.
 void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, TaskAnalysis& analysis,
                         ScoreTable const& table, ResamplingOptions const& options) {
@@ -234,6 +236,8 @@ void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, Ta
         auto grouping =
             group_by(depth, quantile_groups(depth, std::min<std::size_t>(5, depth.size() / 10)), table, options);
         if (grouping.groups.size() < 2) continue;
+        // Variants of one protein share an alignment but for their own row: nothing to tell apart by depth.
+        if (std::ranges::max(depth) < least_depth_ratio * std::ranges::min(depth)) continue;
         grouping.attribute = "depth";
         grouping.title = "effective sequences in the alignment (Neff at 80% identity)";
         analysis.groupings.push_back(std::move(grouping));

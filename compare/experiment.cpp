@@ -10,6 +10,7 @@
 #include "data/error.hpp"
 #include "data/hash.hpp"
 #include "data/io.hpp"
+#include "data/parallel.hpp"
 #include "features/msa_source.hpp"
 
 #include <algorithm>
@@ -288,15 +289,21 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE"))
         sample.push_back(data.test[index]);
     auto const seed = plan_.seeds.front();
-    std::set<std::string> shown;
+    std::vector<std::string> shown;
+    std::vector<FeatureMatrix> pooled; // one for each name in `shown`
     for (auto const& arm : plan_.arms)
         for (auto const& spec : arm.sources) {
-            if (!shown.insert(spec.text).second) continue;
+            if (std::ranges::count(shown, spec.text) != 0) continue;
             auto& source = pool_.source(spec, seed);
             source.prefetch(proteins_of({&sample}), {.pooled = true});
-            result.embeddings.push_back(
-                embedding_sample(spec.text, sample, JoinedFeatures{{&source}}.pooled(sample), plan_.options.threads));
+            shown.push_back(spec.text);
+            pooled.push_back(JoinedFeatures{{&source}}.pooled(sample));
         }
+    // One thread a map: its many short steps would wait for each other's threads on a busy machine.
+    result.embeddings.resize(shown.size());
+    parallel_for(shown.size(), plan_.options.threads, [&](std::size_t k, int) {
+        result.embeddings[k] = embedding_sample(shown[k], sample, pooled[k], 1);
+    });
     std::vector<Example> variants;
     for (auto const& split : {data.task.train, data.task.valid, data.task.test})
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));

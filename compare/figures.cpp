@@ -80,7 +80,7 @@ Svg interval_plot(std::string const& title, std::string const& description, std:
     Span const span = span_of(rows, with_zero);
     auto const x_of = [&](double value) { return label + plot * (value - span.low) / (span.high - span.low); };
     svg.rect(label, top, plot, bottom - top, "panel");
-    for (double const tick : ticks(span.low, span.high, 5)) {
+    for (double const tick : ticks(span.low, span.high, with_zero ? 3 : 5)) { // signed labels are wider
         svg.line(x_of(tick), top, x_of(tick), bottom, with_zero && std::abs(tick) < 1e-9 ? "zero" : "axis");
         svg.text(x_of(tick), bottom + 15, with_zero ? signed_number(tick, 2) : compact_number(tick, 3), "small",
                  "middle");

@@ -22,6 +22,11 @@ std::vector<float> row_of(at::Tensor const& matrix, std::int64_t row) {
     return {begin, begin + matrix.size(1)};
 }
 
+std::size_t rounded_rows(std::size_t rows) {
+    std::size_t const step = rows <= 8 ? 1 : rows <= 128 ? 16 : 64;
+    return (rows + step - 1) / step * step;
+}
+
 std::size_t common_prefix(std::string_view a, std::string_view b) {
     return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
@@ -127,6 +132,12 @@ void UniRepEncoder::Walk::descend(std::size_t depth) {
             tokens.push_back(UniRepTokenizer::token(residues(i)[depth]));
         }
         node_[i] = static_cast<std::int64_t>(parents.size()) - 1;
+    }
+    // Rows that nobody reads, up to a round number: oneDNN compiles its kernels anew for every number of rows, and the
+    // number of distinct prefixes differs at every depth.
+    for (std::size_t k = parents.size(); k < rounded_rows(parents.size()); ++k) {
+        parents.push_back(std::min(static_cast<std::int64_t>(k), rows - 1));
+        tokens.push_back(tokens.back());
     }
     bool same = static_cast<std::int64_t>(parents.size()) == rows;
     for (std::size_t k = 0; same && k < parents.size(); ++k) same = parents[k] == static_cast<std::int64_t>(k);

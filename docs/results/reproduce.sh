@@ -26,15 +26,16 @@ if [ -z "$swissprot" ]; then
   fi
 fi
 
+tasks=secondary_structure,contact,remote_homology,fluorescence,stability # TAPE's five
 common=(--preset full --threads "${THREADS:-0}" --no-baseline)
 say "One-hot and UniRep, all training proteins of the protein-level tasks"
 "$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks remote_homology,fluorescence,stability --seeds 1 -o "$work/protein"
+say "Alignments from Swiss-Prot"
+"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-2}" \
+  --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
 say "One-hot and UniRep, residue and pair tasks"
 "$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks secondary_structure,contact --seeds "${SEEDS:-2}" \
   --train-limit "${RESIDUE_TRAIN:-2500}" --valid-limit 300 -o "$work/residue"
-say "Alignments from Swiss-Prot"
-"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks all --seeds "${SEEDS:-2}" \
-  --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
 
 say "Side by side"
 "$bin/tape-report" "$work/protein/result.json" "$work/residue/result.json" "$work/msa/result.json" -o "$results/finding.html" --tsv "$results/finding.tsv"
