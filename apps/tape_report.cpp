@@ -5,6 +5,7 @@
 #include "data/error.hpp"
 #include "data/io.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <set>
@@ -46,6 +47,11 @@ tape::cli::Program program() {
          .help = "every metric of every arm as a table; - is stdout",
          .group = "Output",
          .placeholder = "FILE.tsv"},
+        {.name = "markdown",
+         .default_value = {},
+         .help = "headline values of every arm as a Markdown table, with TAPE's published rows; - is stdout",
+         .group = "Output",
+         .placeholder = "FILE.md"},
         {.name = "resamples",
          .kind = Kind::integer,
          .default_value = "1000",
@@ -85,11 +91,25 @@ std::vector<std::string> labels_of(Arguments const& arguments, std::vector<std::
     return labels;
 }
 
-void refuse_overwriting_input(std::vector<std::string> const& inputs, std::string const& output) {
+struct Outputs {
+    std::string html, tsv, markdown; ///< "" is not wanted, "-" is stdout
+
+    [[nodiscard]] std::vector<std::string> wanted() const {
+        std::vector<std::string> names;
+        for (auto const& name : {html, tsv, markdown})
+            if (!name.empty()) names.push_back(name);
+        return names;
+    }
+};
+
+void check_outputs(std::vector<std::string> const& inputs, std::vector<std::string> const& outputs) {
     std::error_code ignored;
     for (auto const& input : inputs)
-        if (!output.empty() && output != "-" && fs::equivalent(input, output, ignored))
-            throw tape::usage_error{"--output and --tsv would overwrite the input " + input + "; choose another name"};
+        for (auto const& output : outputs)
+            if (output != "-" && fs::equivalent(input, output, ignored))
+                throw tape::usage_error{"an output would overwrite the input " + input + "; choose another name"};
+    if (std::ranges::count(outputs, "-") > 1)
+        throw tape::usage_error{"only one of --output, --tsv and --markdown can be stdout"};
 }
 
 tape::Result read_all(Arguments const& arguments) {
@@ -101,15 +121,14 @@ tape::Result read_all(Arguments const& arguments) {
 }
 
 void report(Arguments const& arguments) {
-    std::string const output = arguments.text("output"), tsv = arguments.text("tsv");
-    refuse_overwriting_input(arguments.positional(), output);
-    refuse_overwriting_input(arguments.positional(), tsv);
-    if (output == "-" && tsv == "-") throw tape::usage_error{"--output and --tsv cannot both be stdout"};
+    Outputs const outputs{arguments.text("output"), arguments.text("tsv"), arguments.text("markdown")};
+    auto const wanted = outputs.wanted();
+    check_outputs(arguments.positional(), wanted);
     auto const result = read_all(arguments);
     if (arguments.flag("dry-run")) {
-        std::cout << result.tasks.size() << " tasks, " << result.arms.size() << " arms; would write"
-                  << (output.empty() ? "" : " " + output) << (tsv.empty() ? "" : " " + tsv)
-                  << (output.empty() && tsv.empty() ? " the table to stdout" : "") << '\n';
+        std::cout << result.tasks.size() << " tasks, " << result.arms.size() << " arms; would write";
+        for (auto const& name : wanted) std::cout << ' ' << name;
+        std::cout << (wanted.empty() ? " the table to stdout" : "") << '\n';
         return;
     }
     tape::ResamplingOptions options;
@@ -118,9 +137,11 @@ void report(Arguments const& arguments) {
     options.seed = static_cast<std::uint64_t>(arguments.integer("seed"));
     options.threads = static_cast<int>(arguments.integer("threads"));
     auto const analysis = tape::analyse(result, options);
-    if (!output.empty()) tape::write_report(output, result, analysis);
-    if (!tsv.empty()) tape::write_text(tsv, tape::summary_tsv(result, analysis));
-    if (!arguments.flag("quiet") && output != "-" && tsv != "-") std::cout << tape::summary_text(result, analysis);
+    if (!outputs.html.empty()) tape::write_report(outputs.html, result, analysis);
+    if (!outputs.tsv.empty()) tape::write_text(outputs.tsv, tape::summary_tsv(result, analysis));
+    if (!outputs.markdown.empty()) tape::write_text(outputs.markdown, tape::summary_markdown(result, analysis));
+    if (!arguments.flag("quiet") && std::ranges::count(wanted, "-") == 0)
+        std::cout << tape::summary_text(result, analysis);
 }
 
 } // namespace

@@ -291,4 +291,38 @@ std::string summary_tsv(Result const& result, Analysis const& analysis) {
     return text;
 }
 
+std::string summary_markdown(Result const& result, Analysis const& analysis) {
+    auto const line = [](std::string const& first, auto const& cell_of_task, std::size_t tasks) {
+        std::string text = "| " + first;
+        for (std::size_t t = 0; t < tasks; ++t) text += " | " + cell_of_task(t);
+        return text + " |\n";
+    };
+    std::size_t const tasks = result.tasks.size();
+    std::string text = line("Arm", [&](std::size_t t) { return result.tasks[t].task.title; }, tasks);
+    text += line("---", [](std::size_t) { return std::string{"---"}; }, tasks);
+    text += line(
+        "test examples", [&](std::size_t t) { return std::to_string(result.tasks[t].examples.size()); }, tasks);
+    for (auto const& arm : result.arms)
+        text += line(
+            arm.name,
+            [&](std::size_t t) -> std::string {
+                auto const* estimate = find_arm(analysis.tasks[t], arm.name);
+                if (estimate == nullptr) return "";
+                auto const run = std::ranges::find(result.tasks[t].runs, arm.name, &Run::arm);
+                auto const& interval = estimate->metrics.front().interval;
+                return fixed_number(interval.value) + " " + interval_text(interval) + ", n=" +
+                       std::to_string(run->train_size);
+            },
+            tasks);
+    for (auto const& row : published_rows())
+        text += line(
+            "_TAPE: " + row.label + "_",
+            [&](std::size_t t) {
+                auto const value = row.of(result.tasks[t].task.name);
+                return value ? "_" + fixed_number(*value, 2) + "_" : std::string{};
+            },
+            tasks);
+    return text;
+}
+
 } // namespace tape

@@ -25,6 +25,10 @@ std::string summary_text(Result const& result, Analysis const& analysis);
 /// One line a task, metric and arm: task, metric, arm, value, low, high, seeds, examples, train_size, head, published.
 std::string summary_tsv(Result const& result, Analysis const& analysis);
 
+/// Markdown table of the headline metrics: one line an arm, one column a task, "value [low, high], training size"; then
+/// TAPE's published lines. For documents that are made again, never edited.
+std::string summary_markdown(Result const& result, Analysis const& analysis);
+
 /// Arm with the best headline value of a task; none if none is defined.
 std::string best_arm(TaskAnalysis const& task);
 

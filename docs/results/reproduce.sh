@@ -4,10 +4,12 @@
 #   docs/results/reproduce.sh [WORK_DIR]        WORK_DIR (default: build/finding) keeps features and finished fits: safe to interrupt
 #
 # Needs the UniRep weights (tape-data fetch unirep --accept-licence; CC BY-NC 4.0) and Swiss-Prot (fetched when absent).
-#   1. onehot, unirep     every training protein of the protein-level tasks, RESIDUE_TRAIN (default 2500) of the residue and pair tasks
-#   2. onehot, msa, unirep, msa+unirep   MSA_TRAIN (default 1000) training proteins a task, alignments searched in the whole of
-#                         Swiss-Prot, about an hour of search on two cores; the same training proteins for every arm
-# Writes docs/results/finding.{html,tsv,md} and the single tables beside them.
+#   1. protein: onehot, unirep                    every training protein of the protein-level tasks
+#   2. msa: onehot, msa, unirep, msa+unirep       MSA_TRAIN (default 1000) training proteins a task, alignments searched in the
+#                                                 whole of Swiss-Prot, about an hour on two cores; the same proteins for every arm
+#   3. residue: onehot, unirep                    RESIDUE_TRAIN (default 2500) training proteins of the residue and pair tasks
+# Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what run 2
+# says of alignment against language model); the HTML pages stay in WORK_DIR.
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
 work=$(mkdir -p "${1:-$root/build/finding}" && cd "${1:-$root/build/finding}" && pwd)
@@ -38,5 +40,7 @@ say "One-hot and UniRep, residue and pair tasks"
   --train-limit "${RESIDUE_TRAIN:-2500}" --valid-limit 300 -o "$work/residue"
 
 say "Side by side"
-"$bin/tape-report" "$work/protein/result.json" "$work/residue/result.json" "$work/msa/result.json" -o "$results/finding.html" --tsv "$results/finding.tsv"
-for run in protein residue msa; do cp "$work/$run/table.tsv" "$results/finding_$run.tsv"; done
+"$bin/tape-report" "$work/protein/result.json" "$work/residue/result.json" "$work/msa/result.json" \
+  -o "$work/finding.html" --tsv "$results/finding.tsv" --markdown "$results/finding.md"
+"$bin/tape-report" "$work/msa/result.json" -o "$work/msa.html" >"$results/finding_verdict.txt"
+say "Tables in $results; pages in $work/finding.html and $work/msa.html"

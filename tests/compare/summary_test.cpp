@@ -1,4 +1,5 @@
 #include "compare/published.hpp"
+#include "compare/svg.hpp"
 #include "compare/summary.hpp"
 
 #include "tests/compare/synthetic_result.hpp"
@@ -152,6 +153,24 @@ TEST(SummaryTsv, HoldsEveryMetricOfEveryArm) {
                                   [](auto const& l) { return l.starts_with("secondary_structure\tQ3\tmsa\t"); });
     ASSERT_NE(msa, lines.end());
     EXPECT_TRUE(msa->ends_with("\t3\t12\t500\tconv residue head (128, kernel 5)\t0.80")) << *msa;
+}
+
+TEST(SummaryMarkdown, SetsTheArmsBesideThePublishedRows) {
+    auto const result =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    ResamplingOptions options;
+    options.resamples = options.permutations = 100;
+    auto const analysis = analyse(result, options);
+    auto const lines = lines_of(summary_markdown(result, analysis));
+    ASSERT_EQ(lines.size(), 3 + result.arms.size() + published_rows().size());
+    for (auto const& line : lines)
+        EXPECT_EQ(std::count(line.begin(), line.end(), '|'), static_cast<long>(result.tasks.size()) + 2) << line;
+    EXPECT_TRUE(lines[0].starts_with("| Arm | Secondary structure (Q3) | "));
+    auto const& msa = analysis.tasks[0].arms[1];
+    ASSERT_EQ(msa.arm, "msa");
+    EXPECT_TRUE(lines[4].starts_with("| msa | " + fixed_number(msa.metrics[0].interval.value) + " ["));
+    EXPECT_NE(lines[4].find("], n=500 | "), std::string::npos) << lines[4];
+    EXPECT_TRUE(lines.back().starts_with("| _TAPE: UniRep"));
 }
 
 TEST(Published, HoldsTheTableOfTheAuthorsRepository) {

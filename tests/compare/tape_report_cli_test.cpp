@@ -75,6 +75,7 @@ TEST_F(TapeReport, merges_runs_by_the_names_of_their_folders) {
 TEST_F(TapeReport, writes_to_stdout_and_then_nothing_else) {
     EXPECT_TRUE(report({"result.json", "-o", "-"}).out.starts_with("<!doctype html>\n"));
     EXPECT_TRUE(report({"result.json", "--tsv", "-"}).out.starts_with("task\tmetric\t"));
+    EXPECT_TRUE(report({"result.json", "--markdown", "-"}).out.starts_with("| Arm | "));
     EXPECT_EQ(report({"result.json", "--quiet"}).out, "");
 }
 
@@ -89,8 +90,8 @@ TEST_F(TapeReport, dry_run_checks_and_writes_nothing) {
 TEST_F(TapeReport, says_what_is_wrong_with_the_command_line) {
     expect_refusal({}, 2, "missing <result>");
     expect_refusal({"result.json", "-o", "result.json"}, 2,
-                   "--output and --tsv would overwrite the input result.json; choose another name");
-    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2, "--output and --tsv cannot both be stdout");
+                   "an output would overwrite the input result.json; choose another name");
+    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2, "only one of --output, --tsv and --markdown can be stdout");
     expect_refusal({"result.json", "result.json", "--labels", "a"}, 2, "1 labels for 2 results");
     expect_refusal({"result.json", "result.json", "--labels", "a,a"}, 2,
                    "two runs have the same label; name them with --labels A,B");
