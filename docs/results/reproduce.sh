@@ -7,7 +7,6 @@
 #   1. protein: onehot, unirep                    every training protein of the protein-level tasks
 #   2. msa: onehot, msa, unirep, msa+unirep       MSA_TRAIN (default 1000) training proteins a task, alignments searched in the
 #                                                 whole of Swiss-Prot, about an hour on two cores; the same proteins for every arm
-#   3. residue: onehot, unirep                    RESIDUE_TRAIN (default 2500) training proteins of the residue and pair tasks
 # Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what run 2
 # says of alignment against language model); the HTML pages stay in WORK_DIR.
 set -euo pipefail
@@ -35,12 +34,9 @@ say "One-hot and UniRep, all training proteins of the protein-level tasks"
 say "Alignments from Swiss-Prot"
 "$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-2}" \
   --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
-say "One-hot and UniRep, residue and pair tasks"
-"$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks secondary_structure,contact --seeds "${SEEDS:-2}" \
-  --train-limit "${RESIDUE_TRAIN:-2500}" --valid-limit 300 -o "$work/residue"
 
 say "Side by side"
-"$bin/tape-report" "$work/protein/result.json" "$work/residue/result.json" "$work/msa/result.json" \
+"$bin/tape-report" "$work/protein/result.json" "$work/msa/result.json" \
   -o "$work/finding.html" --tsv "$results/finding.tsv" --markdown "$results/finding.md"
 "$bin/tape-report" "$work/msa/result.json" -o "$work/msa.html" >"$results/finding_verdict.txt"
 say "Tables in $results; pages in $work/finding.html and $work/msa.html"
