@@ -152,7 +152,7 @@ std::vector<SourceRow> const& source_registry() {
         {"unirep",
          "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
          true,
-         {1.2e-4, 1900, 1900, 0},
+         {6.4e-5, 1900, 1900, 0},
          encoder_maker("unirep")},
         {"unirep-64", "UniRep of four layers of 64 units", true, {1e-5, 64, 64, 0}, encoder_maker("unirep-64")},
         {"unirep-256", "UniRep of four layers of 256 units", true, {3e-5, 256, 256, 0}, encoder_maker("unirep-256")}};
