@@ -1,5 +1,6 @@
 #include "tests/cli/cli_fixture.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,7 +9,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -30,7 +30,9 @@ void redirect(std::filesystem::path const& file, int flags, int descriptor) {
     ::dup2(opened, descriptor);
 }
 
-double seconds_of(timeval const& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); }
+double seconds_of(timeval const& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+}
 
 } // namespace
 
@@ -116,8 +118,9 @@ void CliTest::expect_error(std::string const& program, std::vector<std::string> 
     std::string const before = inventory();
     Outcome const outcome = run(program, arguments, file_limit);
     EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
-    EXPECT_TRUE(outcome.err.starts_with(program + ": ")) << outcome.err;
-    for (auto const& part : parts) EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " not in:\n" << outcome.err;
+    EXPECT_NE(("\n" + outcome.err).find("\n" + program + ": "), std::string::npos) << outcome.err;
+    for (auto const& part : parts)
+        EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " not in:\n" << outcome.err;
     EXPECT_EQ(inventory(), before);
 }
 

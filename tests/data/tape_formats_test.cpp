@@ -258,7 +258,7 @@ TEST_F(FormatFiles, FlawsOfJsonAreNamed) {
     EXPECT_EQ(json("[{]"), "in:1: the JSON list is not closed; is the file cut short? (after 0 records)");
     EXPECT_EQ(json("[]x"), "in:1: 'x' behind the JSON list");
     EXPECT_EQ(json("[{\"id\":\"[]\\\"}\",\n\"primary\":\"MK\",\"stability_score\":[NaN]}\n]"),
-              "in:1: record 0: no valid JSON: '{\"id\":\"[]\\\"}\",\n\"primary\":\"MK\",\"stability_...'");
+              "in:1: record 0: no valid JSON: '{\"id\":\"[]\\\"}\",\\x0a\"primary\":\"MK\",\"stability...'");
     EXPECT_EQ(json("[{\"id\":\"a\",\"primary\":\"MK\",\"stability_score\":1},\n\n{\"id\":\"b\",\"primary\":\"M1\"}]"),
               "in:3: record 1: column 'primary' has '1' at position 2, which is no residue letter (record 'b')");
     EXPECT_EQ(json("[{\"id\":\"a\",\"primary\":\"MK\",\"stability_score\":1},]"), "in:1: record 1: no valid JSON: ''");
