@@ -13,6 +13,7 @@
 #include <limits>
 #include <new>
 #include <sstream>
+#include <utility>
 
 namespace tape::cli {
 namespace {
@@ -56,7 +57,10 @@ std::vector<Option> full_table(Program const& program) {
 
 std::string digits(double value) {
     char text[40];
-    return {text, std::to_chars(text, text + sizeof text, value).ptr};
+    bool const whole = value == std::floor(value) && std::abs(value) < 1e15; // 100000, not 1e+05
+    return {text, (whole ? std::to_chars(text, text + sizeof text, static_cast<std::int64_t>(value))
+                         : std::to_chars(text, text + sizeof text, value))
+                      .ptr};
 }
 
 /// "0 or more", "1 to 64", "at most 5"; empty without limits.
@@ -263,7 +267,7 @@ std::string right_side(Option const& option) {
     std::string remarks;
     auto const add = [&remarks](std::string const& remark) { remarks += (remarks.empty() ? "" : "; ") + remark; };
     if (option.required) add("required");
-    if (!option.choices.empty() && placeholder(option).find('|') == std::string::npos)
+    if (option.choices.size() > 1 && placeholder(option).find('|') == std::string::npos)
         add("one of " + joined(option.choices, "or"));
     if (!range_text(option).empty()) add(range_text(option));
     if (!option.default_value.empty()) add("default " + option.default_value);
@@ -463,7 +467,11 @@ std::string man_page(Program const& program) {
     if (!program.notes.empty()) {
         text += ".SH NOTES\n";
         std::istringstream lines{program.notes};
-        for (std::string line; std::getline(lines, line);) text += line.empty() ? ".PP\n" : roff(line) + "\n";
+        bool row = false; // a line of a list, which the next line must not join
+        for (std::string line; std::getline(lines, line);) {
+            bool const was_row = std::exchange(row, line.starts_with(' '));
+            text += line.empty() ? ".PP\n" : (was_row && !row ? ".br\n" : "") + roff(line) + "\n";
+        }
     }
     return text + ".SH \"EXIT STATUS\"\n0 done, 1 failed, 2 wrong usage, 3 bad input data.\n";
 }

@@ -5,6 +5,7 @@
 #include "data/error.hpp"
 #include "data/io.hpp"
 #include "data/manifest.hpp"
+#include "data/temporary.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -190,11 +191,10 @@ tape::ExperimentOptions experiment_options(Arguments const& arguments) {
 void check_output_directory(std::filesystem::path const& directory) {
     constexpr std::uintmax_t needed = 32 << 20; // result.json and report.html of a large grid
     try {
-        std::filesystem::create_directories(directory);
         auto const probe = directory / ".tape-compare-probe";
         tape::write_text(probe, "");
         std::filesystem::remove(probe);
-    } catch (std::exception const&) {
+    } catch (tape::error const&) {
         std::throw_with_nested(
             tape::error{"output folder '" + directory.string() + "' cannot be written; choose another with --output"});
     }
@@ -208,7 +208,11 @@ void compare(Arguments const& arguments) {
     auto const start = std::chrono::steady_clock::now();
     std::string const started = tape::utc_now();
     std::filesystem::path const output = arguments.text("output");
-    if (!arguments.flag("dry-run")) check_output_directory(output);
+    std::optional<tape::OutputFolder> folder;
+    if (!arguments.flag("dry-run")) {
+        folder.emplace(output);
+        check_output_directory(output);
+    }
     auto const plan = tape::make_plan(experiment_options(arguments));
     if (arguments.flag("dry-run")) {
         std::cout << tape::describe_estimate(plan, tape::estimate(plan));

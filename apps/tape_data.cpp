@@ -1,4 +1,5 @@
 #include "apps/cli.hpp"
+#include "apps/output.hpp"
 #include "data/dataset.hpp"
 #include "data/error.hpp"
 #include "data/fetch.hpp"
@@ -119,9 +120,7 @@ std::vector<std::string> expect_arguments(Arguments const& arguments, std::vecto
 std::string output_of(Arguments const& arguments) {
     std::string const output = arguments.text("output");
     if (output.empty()) throw tape::usage_error{"missing --output FILE"};
-    std::error_code ignored;
-    if (output != "-" && std::filesystem::is_regular_file(output, ignored) && !arguments.flag("force"))
-        throw tape::error{output + ": exists; use --force to overwrite it"};
+    tape::cli::check_overwrite(arguments, output);
     return output;
 }
 

@@ -2,21 +2,17 @@
 #include "align/database.hpp"
 #include "align/scan.hpp"
 #include "apps/cli.hpp"
+#include "apps/output.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
 #include "data/hash.hpp"
 #include "data/io.hpp"
-#include "data/manifest.hpp"
 #include "data/parallel.hpp"
 #include "data/text.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <istream>
 #include <map>
@@ -68,7 +64,7 @@ tape::cli::Program program() {
     auto common = tape::cli::common_options();
     options.insert(options.end(), common.begin(), common.end());
     return {.name = "tape-db",
-            .purpose = "Builds and looks after sequence databases: one memory-mapped file each.",
+            .purpose = "builds and looks after sequence databases, one memory-mapped file each",
             .usage = "tape-db build FASTA_OR_BLAST_DB -o OUT.tdb | info|verify DB.tdb | cluster DB.tdb -o OUT.tsv | "
                      "subset DB.tdb --ids FILE -o OUT",
             .options = options,
@@ -77,48 +73,14 @@ tape::cli::Program program() {
                          "tape-db subset swissprot.tdb --ids chosen.txt -o chosen.fasta.xz"}};
 }
 
-/// The file to write. What stands there already is replaced if it is a database (it can be built again), else only with
-/// --force.
-std::string required_output(Arguments const& arguments) {
+tape::cli::OutputFile required_output(Arguments const& arguments) {
     if (!arguments.has("output")) throw tape::usage_error{"-o/--output is required: name the file to write"};
-    auto const output = arguments.text("output");
-    std::error_code ignored;
-    if (arguments.flag("force") || !std::filesystem::is_regular_file(output, ignored)) return output;
-    std::string start(tape::database_magic.size(), '\0');
-    std::ifstream{output, std::ios::binary}.read(start.data(), static_cast<std::streamsize>(start.size()));
-    if (start != tape::database_magic)
-        throw tape::usage_error{output + " exists and is no tape database; --force replaces it"};
-    return output;
+    return {program(), arguments, arguments.text("output")};
 }
 
-/// Notes how an output came about beside it.
-class ManifestWriter {
-  public:
-    ManifestWriter(Arguments const& arguments, std::string input_hash) {
-        manifest_ = {.program = "tape-db",
-                     .argv = arguments.argv(),
-                     .version = TAPE_VERSION,
-                     .seed = static_cast<std::uint64_t>(arguments.integer("seed")),
-                     .inputs = {{arguments.positional()[1], std::move(input_hash)}},
-                     .details = {{"simd", tape::simd_target()}},
-                     .started = tape::utc_now(),
-                     .seconds = 0};
-    }
-    void write(std::string const& output, std::map<std::string, std::string> const& details) {
-        if (output == "-") return;
-        manifest_.details.insert(details.begin(), details.end());
-        manifest_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-        tape::write_text(output + ".manifest.json", tape::to_json(manifest_).dump(2) + "\n");
-    }
-
-  private:
-    tape::Manifest manifest_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-bool is_dry_run(Arguments const& arguments, std::string const& output) {
+bool is_dry_run(Arguments const& arguments, std::filesystem::path const& output) {
     if (!arguments.flag("dry-run")) return false;
-    std::cout << "would write " << output << '\n';
+    std::cout << "would write " << output.string() << '\n';
     return true;
 }
 
@@ -126,7 +88,8 @@ std::map<std::string, std::string> details_of(std::string const& output) {
     tape::Database const database{output};
     return {{"content_hash", database.content_hash()},
             {"sequences", std::to_string(database.size())},
-            {"residues", std::to_string(database.residue_count())}};
+            {"residues", std::to_string(database.residue_count())},
+            {"simd", tape::simd_target()}};
 }
 
 void report(std::string const& path, tape::BuildSummary const& summary, bool quiet) {
@@ -146,22 +109,24 @@ void info(std::string const& input) {
 }
 
 void build(Arguments const& arguments, std::string const& input) {
-    auto const output = required_output(arguments);
+    auto target = required_output(arguments);
+    std::string const output = target.path();
     bool const single_file = std::filesystem::is_regular_file(input);
     if (is_dry_run(arguments, output)) {
         if (single_file) (void)tape::open_input(input);
         return;
     }
-    ManifestWriter manifest{arguments, single_file ? tape::content_hash_of_file(input) : ""};
+    target.add_input(input, single_file ? tape::content_hash_of_file(input) : "");
     report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
-    manifest.write(output, details_of(output));
+    target.write_manifest(details_of(output));
 }
 
 void cluster(Arguments const& arguments, std::string const& input) {
-    auto const output = required_output(arguments);
+    auto target = required_output(arguments);
+    std::string const output = target.path();
     tape::Database const database{input};
     if (is_dry_run(arguments, output)) return;
-    ManifestWriter manifest{arguments, database.content_hash()};
+    target.add_input(input, database.content_hash());
     auto const clustering = tape::cluster_database(
         database, {.identity = arguments.real("identity"),
                    .coverage = arguments.real("coverage"),
@@ -178,7 +143,7 @@ void cluster(Arguments const& arguments, std::string const& input) {
                 << database.residues(i).size() << '\n';
         }
     });
-    manifest.write(output, {{"clusters", std::to_string(representatives)}});
+    target.write_manifest({{"clusters", std::to_string(representatives)}, {"simd", tape::simd_target()}});
     if (!arguments.flag("quiet") && output != "-")
         std::cout << output << ": " << tape::counted(database.size(), "sequence") << " in "
                   << tape::counted(representatives, "cluster") << '\n';
@@ -202,7 +167,8 @@ bool is_fasta_name(std::string const& name) {
 
 void subset(Arguments const& arguments, std::string const& input) {
     if (!arguments.has("ids")) throw tape::usage_error{"--ids is required: a file with one id a line"};
-    auto const output = required_output(arguments);
+    auto target = required_output(arguments);
+    std::string const output = target.path();
     auto ids = read_ids(arguments.text("ids"));
     tape::Database const database{input};
     std::vector<bool> keep(database.size(), false);
@@ -211,13 +177,13 @@ void subset(Arguments const& arguments, std::string const& input) {
         throw tape::data_error{arguments.text("ids") + ": " + tape::counted(ids.size(), "id") + " not in " + input +
                                ", such as " + tape::shown(*std::min_element(ids.begin(), ids.end()))};
     if (is_dry_run(arguments, output)) return;
-    ManifestWriter manifest{arguments, database.content_hash()};
+    target.add_input(input, database.content_hash());
     if (!is_fasta_name(output)) {
         report(output,
                tape::subset_database(
                    database, [&](std::size_t i) { return keep[i]; }, output),
                arguments.flag("quiet"));
-        return manifest.write(output, details_of(output));
+        return target.write_manifest(details_of(output));
     }
     tape::write_atomically(output, [&](std::ostream& out) {
         for (std::size_t i = 0; i < database.size(); ++i) {
@@ -227,7 +193,7 @@ void subset(Arguments const& arguments, std::string const& input) {
                                          tape::decode_residues({codes.begin(), codes.end()})}});
         }
     });
-    manifest.write(output, {});
+    target.write_manifest({});
 }
 
 void run(Arguments const& arguments) {

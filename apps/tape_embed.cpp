@@ -1,6 +1,8 @@
 #include "apps/cli.hpp"
+#include "apps/output.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
+#include "data/hash.hpp"
 #include "data/npy.hpp"
 #include "data/progress.hpp"
 #include "learn/encoder.hpp"
@@ -116,7 +118,11 @@ std::size_t end_of_portion(std::vector<tape::Protein> const& proteins, std::size
 
 void embed(Arguments const& arguments) {
     auto const request = request_of(arguments);
-    auto const proteins = tape::read_fasta(arguments.positional().at(0));
+    std::string const input = arguments.positional().at(0);
+    tape::cli::OutputFile output{program(), arguments, arguments.text("output")};
+    if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
+    auto const proteins = tape::read_fasta(input);
+    if (input != "-") output.add_input(input, tape::content_hash_of_file(input));
     auto const encoder = tape::load_encoder(arguments.text("model"), arguments.flag("random"),
                                             {.device = arguments.text("device"),
                                              .precision = arguments.text("precision"),
@@ -134,7 +140,7 @@ void embed(Arguments const& arguments) {
                   << arguments.text("output") << '\n';
         return;
     }
-    tape::NpzWriter writer{arguments.text("output")};
+    tape::NpzWriter writer{output.path()};
     tape::Progress progress{"embedding", proteins.size(), "proteins", quiet};
     for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
         end = end_of_portion(proteins, begin, request);
@@ -146,6 +152,9 @@ void embed(Arguments const& arguments) {
         progress.advance(portion.size());
     }
     writer.close();
+    output.write_manifest({{"model", encoder->description()},
+                           {"model hash", encoder->content_hash()},
+                           {"proteins", std::to_string(proteins.size())}});
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "align/search.hpp"
 #include "apps/cli.hpp"
+#include "apps/output.hpp"
 #include "data/cache.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
@@ -8,6 +9,7 @@
 #include "data/manifest.hpp"
 #include "data/parallel.hpp"
 #include "data/progress.hpp"
+#include "data/temporary.hpp"
 #include "data/text.hpp"
 #include "features/alignment_features.hpp"
 #include "features/alignment_view.hpp"
@@ -116,8 +118,8 @@ tape::cli::Program program() {
          .group = output},
     };
     return {.name = "tape-msa",
-            .purpose = "Searches a database with each protein and writes query-anchored alignments and the features "
-                       "read off them.",
+            .purpose = "searches a database with each protein and writes query-anchored alignments and the features "
+                       "read off them",
             .usage = "tape-msa QUERY.fasta --db DB.tdb -o DIR [options]",
             .options = std::move(options),
             .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
@@ -230,8 +232,10 @@ std::vector<std::string> file_names(std::vector<tape::Protein> const& queries, b
 /// One run over all queries: searches in batches, writes each query's files in parallel, and tells in query order.
 class Run {
   public:
-    Run(Settings settings, std::vector<std::string> argv)
-        : settings_{std::move(settings)}, argv_{std::move(argv)}, started_{tape::utc_now()} {}
+    explicit Run(Arguments const& arguments)
+        : settings_{settings_of(arguments)}, argv_{arguments.argv()}, started_{tape::utc_now()} {
+        if (settings_.search_only()) hits_.emplace(program(), arguments, settings_.hits);
+    }
 
     void operator()() {
         queries_ = tape::read_fasta(settings_.query);
@@ -245,7 +249,7 @@ class Run {
         }
         if (settings_.dry_run) return tell_plan();
         if (settings_.search_only()) return search_only();
-        fs::create_directories(state_folder());
+        tape::OutputFolder const folder{state_folder()};
         write_all();
         write_manifest();
     }
@@ -282,6 +286,11 @@ class Run {
                 hits += result.hits.size(), empty += result.hits.empty();
             });
         });
+        if (settings_.query != "-") hits_->add_input(settings_.query, tape::content_hash_of_file(settings_.query));
+        hits_->add_input(settings_.database, database_->content_hash());
+        hits_->write_manifest({{"search", tape::search_hash(*database_, settings_.search)},
+                               {"queries", std::to_string(queries_.size())},
+                               {"hits", std::to_string(hits)}});
         if (settings_.quiet) return;
         std::ostream& out = settings_.hits == "-" ? std::cerr : std::cout;
         out << settings_.hits.string() << ": " << tape::counted(hits, "hit") << " of "
@@ -430,6 +439,7 @@ class Run {
     }
 
     Settings settings_;
+    std::optional<tape::cli::OutputFile> hits_; ///< of a search without alignments
     std::vector<std::string> argv_;
     std::string started_;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -440,7 +450,7 @@ class Run {
     std::optional<tape::MsaSource> ready_;
 };
 
-void run(Arguments const& arguments) { Run{settings_of(arguments), arguments.argv()}(); }
+void run(Arguments const& arguments) { Run{arguments}(); }
 
 } // namespace
 

@@ -1,5 +1,6 @@
 # One place decides how a target of this project is compiled, where it lands and what it may link.
-#   tape_library(NAME SOURCES ... [PUBLIC targets] [PRIVATE targets])   -> library tape_NAME, alias tape::NAME
+#   tape_library(NAME [INTERNAL] SOURCES ... [PUBLIC targets] [PRIVATE targets])   -> library tape_NAME, alias tape::NAME
+#     INTERNAL: of the programs only, never installed
 #   tape_program(NAME SOURCES ... LINK targets)                          -> bin/NAME
 #   tape_test(NAME SOURCES ... LINK targets [TORCH])                     -> tests/NAME, one ctest entry per binary
 include(GNUInstallDirs)
@@ -33,14 +34,16 @@ function(tape_compile_options target)
 endfunction()
 
 function(tape_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "INTERNAL" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(tape_${name} STATIC ${arg_SOURCES})
   add_library(tape::${name} ALIAS tape_${name})
   set_target_properties(tape_${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(tape_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/tape>)
   target_link_libraries(tape_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   tape_compile_options(tape_${name})
-  set_property(GLOBAL APPEND PROPERTY TAPE_LIBRARIES tape_${name})
+  if(NOT arg_INTERNAL)
+    set_property(GLOBAL APPEND PROPERTY TAPE_LIBRARIES tape_${name})
+  endif()
 endfunction()
 
 function(tape_program name)
@@ -48,7 +51,8 @@ function(tape_program name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINK})
   tape_compile_options(${name})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  # An installed program finds LibTorch where the build found it.
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin INSTALL_RPATH_USE_LINK_PATH ON)
   set_property(GLOBAL APPEND PROPERTY TAPE_PROGRAMS ${name})
 endfunction()
 

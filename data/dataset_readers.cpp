@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <concepts>
 #include <ostream>
 #include <unordered_map>
 
@@ -192,14 +193,10 @@ void read_jsonl(Dataset& dataset, std::string_view text, std::string const& name
     }
 }
 
-std::string shortest(double value) {
+/// The fewest digits that restore the value. Minus zero is zero: JSON's "-0" is a whole number and has no sign.
+std::string shortest(std::floating_point auto value) {
     char digits[40];
-    return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
-}
-
-std::string shortest(float value) {
-    char digits[40];
-    return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+    return {digits, std::to_chars(digits, digits + sizeof digits, value == 0 ? decltype(value){0} : value).ptr};
 }
 
 std::string label_text(Dataset const& dataset, Example const& example) {

@@ -26,7 +26,7 @@ constexpr std::array<char, 256> upper_case = make_upper();
 
 class FastaReader {
   public:
-    FastaReader(std::filesystem::path const& file, std::function<void(Protein&&)> const& visit,
+    FastaReader(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t)> const& visit,
                 FastaOptions const& options)
         : name_{file == "-" ? "<stdin>" : file.string()}, visit_{visit}, options_{options}, in_{open_input(file)} {}
 
@@ -114,11 +114,11 @@ class FastaReader {
         if (!in_record_) return;
         if (!bad_ && protein_.residues.empty())
             reject(name_ + ":" + std::to_string(header_line_) + ": record " + shown(protein_.id) + " has no residues");
-        if (!bad_) visit_(std::move(protein_));
+        if (!bad_) visit_(std::move(protein_), header_line_);
     }
 
     std::string name_;
-    std::function<void(Protein&&)> const& visit_;
+    std::function<void(Protein&&, std::uint64_t)> const& visit_;
     FastaOptions const& options_;
     std::unique_ptr<std::istream> in_;
     std::unordered_map<std::string, std::uint64_t> ids_; ///< id -> header line
@@ -131,6 +131,12 @@ class FastaReader {
 } // namespace
 
 void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&)> const& visit,
+                    FastaOptions const& options) {
+    for_each_fasta(
+        file, [&visit](Protein&& protein, std::uint64_t) { visit(std::move(protein)); }, options);
+}
+
+void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t)> const& visit,
                     FastaOptions const& options) {
     FastaReader{file, visit, options}.read();
 }

@@ -2,6 +2,7 @@
 
 #include "data/record.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
@@ -27,6 +28,10 @@ std::vector<Protein> read_fasta(std::filesystem::path const& file, FastaOptions 
 
 /// The same, one record at a time. Memory: the longest record, and the ids unless duplicates are allowed.
 void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&)> const& visit,
+                    FastaOptions const& options = {});
+
+/// The same with the number of the record's header line, for messages.
+void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t line)> const& visit,
                     FastaOptions const& options = {});
 
 /// 60 letters a line.

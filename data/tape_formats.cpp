@@ -182,22 +182,68 @@ class Importer {
     std::size_t count_ = 0;
 };
 
-void import_json(Importer& importer, std::filesystem::path const& file) {
-    nlohmann::json list;
-    try {
-        list = nlohmann::json::parse(read_text(file));
-    } catch (nlohmann::json::exception const& problem) {
-        throw data_error{file.string() + ": no valid JSON: " + problem.what()};
+/// One element of a JSON list as text, and the line it starts on.
+struct ListElement {
+    std::string_view text;
+    std::size_t line = 1;
+};
+
+/// Splits a JSON list at its own commas, so that a flaw is found in its record and on its line.
+/// @throws data_error if it is no list or is not closed
+std::vector<ListElement> elements_of(std::string_view list, std::string const& name) {
+    constexpr std::string_view blanks = " \t\r\n";
+    std::size_t at = std::min(list.find_first_not_of(blanks), list.size());
+    if (at == list.size() || list[at] != '[')
+        throw data_error{name + ": expected a JSON list of objects, one a protein"};
+    std::vector<ListElement> elements;
+    std::size_t line = 1 + static_cast<std::size_t>(std::ranges::count(list.substr(0, at), '\n'));
+    std::size_t begin = list.npos, begin_line = line, depth = 1; // npos: no element has begun
+    bool in_text = false;
+    for (++at; at < list.size() && depth > 0; ++at) {
+        char const letter = list[at];
+        line += letter == '\n';
+        if (in_text) {
+            at += letter == '\\';
+            in_text = letter != '"';
+            continue;
+        }
+        in_text = letter == '"';
+        depth += letter == '[' || letter == '{';
+        depth -= letter == ']' || letter == '}';
+        bool const ends = depth == 0 || (depth == 1 && letter == ',');
+        if (ends && (begin != list.npos || letter == ',' || !elements.empty())) {
+            elements.push_back({begin == list.npos ? std::string_view{} : list.substr(begin, at - begin), begin_line});
+            begin = list.npos;
+        } else if (!ends && begin == list.npos && blanks.find(letter) == blanks.npos) {
+            begin = at, begin_line = line;
+        }
     }
-    if (!list.is_array()) throw data_error{file.string() + ": expected a JSON list of objects, one a protein"};
-    for (std::size_t i = 0; i < list.size(); ++i) {
-        std::string const where = file.string() + ", record " + std::to_string(i);
-        importer.add(where, [&](std::size_t index) {
-            if (!list[i].is_object()) throw data_error{where + ": " + shown(list[i].dump()) + " is no JSON object"};
-            Record record;
-            for (auto const& [key, value] : list[i].items())
-                if (key != "evolutionary") record[key] = field_from_json(value, where, key);
-            return example_from_record(importer.dataset.task, std::move(record), where, index);
+    if (depth > 0)
+        throw data_error{name + ":" + std::to_string(line) +
+                         ": the JSON list is not closed; is the file cut short? (after " +
+                         counted(elements.size(), "record") + ")"};
+    if (std::size_t const more = list.find_first_not_of(blanks, at); more != list.npos)
+        throw data_error{name + ":" + std::to_string(line) + ": " + shown(list.substr(more)) + " behind the JSON list"};
+    return elements;
+}
+
+Record record_from_json(std::string_view text, std::string const& where) {
+    auto const value = nlohmann::json::parse(text, nullptr, false);
+    if (value.is_discarded()) throw data_error{where + ": no valid JSON: " + shown(text)};
+    if (!value.is_object()) throw data_error{where + ": " + shown(text) + " is no JSON object"};
+    Record record;
+    for (auto const& [key, field] : value.items())
+        if (key != "evolutionary") record[key] = field_from_json(field, where, key);
+    return record;
+}
+
+void import_json(Importer& importer, std::filesystem::path const& file) {
+    std::string const text = read_text(file), name = file == "-" ? "<stdin>" : file.string();
+    std::size_t number = 0;
+    for (auto const& [element, line] : elements_of(text, name)) {
+        std::string const where = name + ":" + std::to_string(line) + ": record " + std::to_string(number++);
+        importer.add(where, [&, &part = element](std::size_t index) {
+            return example_from_record(importer.dataset.task, record_from_json(part, where), where, index);
         });
     }
 }
@@ -228,7 +274,7 @@ void import_tfrecord([[maybe_unused]] Importer& importer, [[maybe_unused]] std::
 
 /// "key=value" words, or a lone number that is the label.
 Example example_from_fasta(Task const& task, Protein const& protein, std::string const& where) {
-    ExampleBuilder builder{task, where + ", record " + shown(protein.id)};
+    ExampleBuilder builder{task, where};
     builder.text("id", protein.id);
     builder.text("primary", protein.residues);
     std::string_view rest = protein.description;
@@ -248,13 +294,14 @@ Example example_from_fasta(Task const& task, Protein const& protein, std::string
 }
 
 void import_fasta(Importer& importer, std::filesystem::path const& file, DatasetOptions const& options) {
-    for_each_fasta(file,
-                   [&](Protein&& protein) {
-                       importer.add(file.string(), [&](std::size_t) {
-                           return example_from_fasta(importer.dataset.task, protein, file.string());
-                       });
-                   },
-                   {.skip_bad_record = options.skip_bad_record});
+    std::string const name = file == "-" ? "<stdin>" : file.string();
+    for_each_fasta(
+        file,
+        [&](Protein&& protein, std::uint64_t line) {
+            std::string const where = name + ":" + std::to_string(line);
+            importer.add(where, [&](std::size_t) { return example_from_fasta(importer.dataset.task, protein, where); });
+        },
+        {.skip_bad_record = options.skip_bad_record});
 }
 
 bool is_lmdb(std::filesystem::path const& file) {
@@ -341,6 +388,7 @@ void write_tape_json(std::ostream& out, Dataset const& dataset) {
             break;
         case TaskKind::residue_pair:
             record["tertiary"] = example.ca;
+            if (!example.cb.empty()) record["tertiary_cb"] = example.cb;
             break;
         case TaskKind::protein_class:
             record["fold_label"] = example.class_label;
@@ -382,7 +430,7 @@ void write_labelled_fasta(std::ostream& out, Dataset const& dataset) {
             for (auto const flag : example.valid_mask) protein.description += static_cast<char>('0' + flag);
         }
         for (auto const& [name, value] : example.attributes)
-            if (!value.empty() && (name + value).find_first_of(" \t\r\n=") == std::string::npos)
+            if ((name + value).find_first_of(" \t\r\n=") == std::string::npos)
                 protein.description += " " + name + "=" + value;
         write_fasta(out, {protein});
     }

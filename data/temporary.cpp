@@ -71,7 +71,10 @@ TemporaryPath::TemporaryPath(std::filesystem::path const& target) : target_{targ
         throw error{target.string() + ": cannot write: is a directory"};
     auto const directory = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path{"."};
     if (!std::filesystem::is_directory(directory, ignored))
-        throw error{target.string() + ": cannot write: the directory " + directory.string() + " does not exist"};
+        throw error{target.string() + ": cannot write: " +
+                    (std::filesystem::exists(directory, ignored)
+                         ? directory.string() + " is no directory"
+                         : "the directory " + directory.string() + " does not exist")};
     std::string name{"."};
     name += target_.filename().string();
     name += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
@@ -90,6 +93,24 @@ void TemporaryPath::rename() {
     path_.clear();
     release_slot(slot_);
     slot_ = -1;
+}
+
+OutputFolder::OutputFolder(std::filesystem::path const& folder) {
+    std::error_code problem;
+    auto missing = std::filesystem::absolute(folder).lexically_normal();
+    if (!missing.has_filename()) missing = missing.parent_path(); // "out/"
+    for (; !std::filesystem::exists(missing, problem) && missing.has_relative_path(); missing = missing.parent_path())
+        made_.push_back(missing);
+    std::filesystem::create_directories(folder, problem);
+    if (!problem && !std::filesystem::is_directory(folder)) problem = std::make_error_code(std::errc::not_a_directory);
+    if (problem)
+        throw error{folder.string() + ": cannot make this folder: " + problem.message() + "; choose another place"};
+}
+
+OutputFolder::~OutputFolder() {
+    std::error_code problem;
+    for (auto const& folder : made_)
+        if (!std::filesystem::remove(folder, problem)) return; // not empty: it holds what was asked for
 }
 
 TemporaryDirectory::TemporaryDirectory() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 namespace tape {
 
@@ -24,6 +25,20 @@ class TemporaryPath {
   private:
     std::filesystem::path target_, path_;
     int slot_ = -1; ///< place in the table of names that the signal handler removes
+};
+
+/// A folder for output, made with the folders above it where they are missing. Those that were made here and are still
+/// empty at the end are removed again by the destructor: a run that fails before it wrote anything leaves no trace.
+/// @throws error naming the folder and the reason if it cannot be made.
+class OutputFolder {
+  public:
+    explicit OutputFolder(std::filesystem::path const& folder);
+    ~OutputFolder();
+    OutputFolder(OutputFolder const&) = delete;
+    OutputFolder& operator=(OutputFolder const&) = delete;
+
+  private:
+    std::vector<std::filesystem::path> made_; ///< innermost first
 };
 
 /// A directory of its own below the system's temporary directory, removed with its content by the destructor.

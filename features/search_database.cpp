@@ -2,6 +2,7 @@
 
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "data/temporary.hpp"
 #include "data/text.hpp"
 #ifdef TAPE_WITH_SEARCH
 #include "align/database.hpp"
@@ -19,7 +20,7 @@ std::filesystem::path searchable_database(std::filesystem::path const& file, std
     std::string const name = file.filename().string();
     auto const built = folder / (name.substr(0, name.find('.')) + ".tdb");
     if (std::filesystem::exists(built)) return built;
-    std::filesystem::create_directories(folder);
+    OutputFolder const output{folder};
     auto const summary = build_database(file, built, quiet);
     if (!quiet)
         std::cerr << "made a database of " << file.string() << " (" << counted(summary.sequences, "sequence")

@@ -4,6 +4,7 @@
 #include "data/hash.hpp"
 #include "data/io.hpp"
 #include "data/manifest.hpp"
+#include "data/temporary.hpp"
 #include "learn/adamw.hpp"
 #include "learn/device.hpp"
 #include "learn/masked_language.hpp"
@@ -88,6 +89,7 @@ class Run {
         std::int64_t predicted = 0;
     };
     void resume();
+    BatchSampler::Position load_checkpoint(std::filesystem::path const& path);
     void check_settings(nlohmann::json const& saved) const;
     void one_step();
     [[nodiscard]] Validation validate() const;
@@ -99,6 +101,7 @@ class Run {
     [[nodiscard]] std::filesystem::path file(char const* name) const { return options_.output / name; }
 
     PretrainOptions options_;
+    OutputFolder folder_;
     at::Device device_;
     at::ScalarType precision_;
     TransformerConfig config_;
@@ -125,12 +128,11 @@ std::vector<Transformer::Parameter> trainable(Transformer& model, at::Device dev
 }
 
 Run::Run(PretrainOptions const& options)
-    : options_{options}, device_{resolve_device(options.device)}, precision_{resolve_precision(options.precision,
-                                                                                               device_)},
-      config_{chosen_config(options)}, corpus_{Corpus::read(options.corpus, options.corpus_options)},
+    : options_{options}, folder_{options.output}, device_{resolve_device(options.device)},
+      precision_{resolve_precision(options.precision, device_)}, config_{chosen_config(options)},
+      corpus_{Corpus::read(options.corpus, options.corpus_options)},
       settings_(settings_of(options, config_, corpus_, precision_)), model_{config_, options.seed},
       optimizer_{trainable(model_, device_, precision_), {.weight_decay = options.weight_decay}} {
-    std::filesystem::create_directories(options_.output);
     if (options_.force) std::filesystem::remove(file("checkpoint.safetensors"));
     resume();
 }
@@ -145,34 +147,53 @@ void Run::check_settings(nlohmann::json const& saved) const {
 
 void Run::resume() {
     BatchSampler::Position position;
-    if (std::filesystem::exists(file("checkpoint.safetensors"))) {
-        SafetensorsFile const saved{file("checkpoint.safetensors")};
-        auto const found = saved.metadata().find("state");
-        auto const state = nlohmann::json::parse(found == saved.metadata().end() ? "" : found->second, nullptr, false);
-        if (!state.is_object() || !state.contains("settings"))
-            throw data_error{saved.path().string() + ": not a checkpoint of tape-pretrain; --force starts anew"};
-        check_settings(state.at("settings"));
-        NamedTensors tensors;
-        for (auto const& [name, view] : saved.tensors()) tensors.emplace(name, tensor_over(view));
-        WeightReader reader{std::move(tensors), saved.path().string()};
-        optimizer_.load(reader);
-        step_ = state.at("step"), residues_ = state.at("residues"), seconds_before_ = state.at("seconds");
-        position = {state.at("first"), state.at("pool"), state.at("batch")};
-        started_ = state.at("started"), history_ = state.at("history");
-        if (std::int64_t const planned = state.at("steps"); planned != options_.steps)
-            history_.push_back("steps changed from " + std::to_string(planned) + " to " +
-                               std::to_string(options_.steps) + " at step " + std::to_string(step_));
+    if (auto const path = file("checkpoint.safetensors"); std::filesystem::exists(path)) {
+        auto const throw_unusable = [&path] {
+            std::throw_with_nested(data_error{"cannot go on from " + path.string() + "; --force starts the run anew"});
+        };
+        try {
+            position = load_checkpoint(path);
+        } catch (data_error const&) {
+            throw_unusable();
+        } catch (nlohmann::json::exception const&) {
+            throw_unusable();
+        }
     }
     sampler_.emplace(corpus_, BatchSampler::Options{options_.seed, options_.window, options_.tokens}, position);
     residues_at_log_ = residues_;
     keep_log_until(step_);
 }
 
+BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
+    SafetensorsFile const saved{path};
+    auto const found = saved.metadata().find("state");
+    auto const state = nlohmann::json::parse(found == saved.metadata().end() ? "" : found->second, nullptr, false);
+    if (!state.is_object() || !state.contains("settings"))
+        throw data_error{path.string() + ": not a checkpoint of tape-pretrain"};
+    check_settings(state.at("settings"));
+    NamedTensors tensors;
+    for (auto const& [name, view] : saved.tensors()) tensors.emplace(name, tensor_over(view));
+    WeightReader reader{std::move(tensors), path.string()};
+    optimizer_.load(reader);
+    step_ = state.at("step"), residues_ = state.at("residues"), seconds_before_ = state.at("seconds");
+    started_ = state.at("started"), history_ = state.at("history");
+    if (std::int64_t const planned = state.at("steps"); planned != options_.steps)
+        history_.push_back("steps changed from " + std::to_string(planned) + " to " + std::to_string(options_.steps) +
+                           " at step " + std::to_string(step_));
+    return {state.at("first"), state.at("pool"), state.at("batch")};
+}
+
+constexpr char const* log_header = "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\t"
+                                   "valid_loss\tvalid_perplexity\tvalid_accuracy\n";
+
 /// Lines beyond the checkpoint belong to steps that will be made again.
 void Run::keep_log_until(std::int64_t step) const {
-    std::string kept = "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\tvalid_"
-                       "loss\tvalid_perplexity\tvalid_accuracy\n";
-    if (std::ifstream in{file("log.tsv")}; in && step > 0) {
+    if (step == 0) {
+        std::filesystem::remove(file("log.tsv"));
+        return;
+    }
+    std::string kept = log_header;
+    if (std::ifstream in{file("log.tsv")}; in) {
         std::string line;
         std::getline(in, line);
         while (std::getline(in, line))
@@ -298,8 +319,9 @@ void Run::log(Validation const* validation) {
         line << validation->loss << '\t' << std::exp(validation->loss) << '\t' << validation->accuracy;
     else
         line << "\t\t";
+    bool const is_new = !std::filesystem::exists(file("log.tsv"));
     std::ofstream out{file("log.tsv"), std::ios::app};
-    out << line.str() << '\n';
+    out << (is_new ? log_header : "") << line.str() << '\n';
     if (!out.flush()) throw error{file("log.tsv").string() + ": cannot be written (is the disk full?)"};
     report(tally_.loss / steps, speed);
     tally_ = {}, last_log_ = now, residues_at_log_ = residues_;

@@ -2,6 +2,7 @@
 
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "data/temporary.hpp"
 #include "learn/rotary.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -446,7 +447,7 @@ LoadedTransformer load_transformer(std::filesystem::path const& directory) {
 
 void save_transformer(std::filesystem::path const& directory, Transformer const& model, at::ScalarType type,
                       std::map<std::string, std::string> const& metadata) {
-    std::filesystem::create_directories(directory);
+    OutputFolder const folder{directory};
     NamedTensors state = model.state();
     for (auto& [name, tensor] : state) tensor = tensor.to(type);
     auto all = metadata;

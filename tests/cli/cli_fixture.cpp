@@ -1,15 +1,17 @@
 #include "tests/cli/cli_fixture.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace tape::test {
 
@@ -28,7 +30,9 @@ void redirect(std::filesystem::path const& file, int flags, int descriptor) {
     ::dup2(opened, descriptor);
 }
 
-double seconds_of(timeval const& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); }
+double seconds_of(timeval const& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+}
 
 } // namespace
 
@@ -40,7 +44,8 @@ void CliTest::SetUp() {
 
 void CliTest::TearDown() { std::filesystem::remove_all(directory_); }
 
-Outcome CliTest::run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit) {
+int CliTest::start(std::string const& program, std::vector<std::string> const& arguments,
+                   unsigned long file_limit) const {
     char const* const bin = std::getenv("TAPE_BIN");
     std::string const executable = std::string{bin ? bin : "."} + "/" + program;
     pid_t const child = ::fork();
@@ -61,6 +66,10 @@ Outcome CliTest::run(std::string const& program, std::vector<std::string> const&
         ::execv(executable.c_str(), argv.data());
         _exit(127);
     }
+    return child;
+}
+
+Outcome CliTest::outcome_of(int child) const {
     int status = 0;
     rusage usage{};
     ::wait4(child, &status, 0, &usage);
@@ -70,6 +79,49 @@ Outcome CliTest::run(std::string const& program, std::vector<std::string> const&
     outcome.out = slurp(path(".cli.out"));
     outcome.err = slurp(path(".cli.err"));
     return outcome;
+}
+
+Outcome CliTest::run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit) {
+    return outcome_of(start(program, arguments, file_limit));
+}
+
+Outcome CliTest::run_until(std::string const& program, std::vector<std::string> const& arguments,
+                           std::function<bool()> const& moment) {
+    int const child = start(program, arguments, 0);
+    siginfo_t ended{};
+    // WNOWAIT leaves the status for outcome_of.
+    while (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) {
+        if (moment()) {
+            ::kill(child, SIGKILL);
+            break;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    }
+    return outcome_of(child);
+}
+
+std::string CliTest::inventory() const {
+    std::vector<std::string> lines;
+    for (auto const& entry : std::filesystem::recursive_directory_iterator{directory_}) {
+        std::string const name = entry.path().lexically_relative(directory_).string();
+        if (name.starts_with(".cli") || name == "cache" || name.starts_with("cache/")) continue;
+        lines.push_back(name + (entry.is_regular_file() ? ": " + std::to_string(entry.file_size()) : "/") + "\n");
+    }
+    std::ranges::sort(lines);
+    std::string text;
+    for (auto const& line : lines) text += line;
+    return text;
+}
+
+void CliTest::expect_error(std::string const& program, std::vector<std::string> const& arguments, int exit_code,
+                           std::vector<std::string> const& parts, unsigned long file_limit) {
+    std::string const before = inventory();
+    Outcome const outcome = run(program, arguments, file_limit);
+    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+    EXPECT_NE(("\n" + outcome.err).find("\n" + program + ": "), std::string::npos) << outcome.err;
+    for (auto const& part : parts)
+        EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " not in:\n" << outcome.err;
+    EXPECT_EQ(inventory(), before);
 }
 
 void CliTest::write(std::string const& name, std::string const& text) const {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,17 @@ class CliTest : public ::testing::Test {
     void SetUp() override;
     void TearDown() override;
 
-    /// Runs `program` (such as "tape-msa") with the arguments; stdin is empty. `file_limit` bounds the size of any file the
-    /// program writes, in bytes (0 = none), which stands for a full disk.
+    /// Runs `program` (such as "tape-msa") with the arguments; stdin is empty. `file_limit` bounds the size of any file
+    /// the program writes, in bytes (0 = none), which stands for a full disk.
     Outcome run(std::string const& program, std::vector<std::string> const& arguments, unsigned long file_limit = 0);
+    /// The same, sent SIGKILL as soon as `moment` says so, if it still runs then (exit code 137).
+    Outcome run_until(std::string const& program, std::vector<std::string> const& arguments,
+                      std::function<bool()> const& moment);
+
+    /// Runs the program and expects that it fails with the exit code, that its message stands on a line that starts
+    /// with the program's name and holds every part, and that no file or folder appears, goes or changes its size.
+    void expect_error(std::string const& program, std::vector<std::string> const& arguments, int exit_code,
+                      std::vector<std::string> const& parts, unsigned long file_limit = 0);
 
     void write(std::string const& name, std::string const& text) const;
     [[nodiscard]] std::string read(std::string const& name) const;
@@ -32,6 +41,13 @@ class CliTest : public ::testing::Test {
     [[nodiscard]] std::vector<std::string> files() const;
 
     std::filesystem::path directory_;
+
+  private:
+    [[nodiscard]] int start(std::string const& program, std::vector<std::string> const& arguments,
+                            unsigned long file_limit) const;
+    [[nodiscard]] Outcome outcome_of(int child) const;
+    /// All files (with sizes) and folders, as text.
+    [[nodiscard]] std::string inventory() const;
 };
 
 } // namespace tape::test

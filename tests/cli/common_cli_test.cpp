@@ -2,7 +2,10 @@
 #include "tests/cli/cli_fixture.hpp"
 
 #include <algorithm>
-#include <map>
+#include <cctype>
+#include <cstdlib>
+#include <set>
+#include <sstream>
 
 namespace tape::test {
 namespace {
@@ -28,6 +31,19 @@ std::vector<ProgramCase> const programs{
 };
 
 void PrintTo(ProgramCase const& program, std::ostream* out) { *out << program.name; }
+
+/// Words of the text that start with "--", with what follows a letter, digit or dash cut off.
+std::set<std::string> options_in(std::string const& text) {
+    std::set<std::string> options;
+    for (std::size_t at = 0; (at = text.find("--", at)) != std::string::npos;) {
+        std::size_t const end =
+            std::min(text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", at), text.size());
+        if (end > at + 2 && (at == 0 || !std::isalnum(static_cast<unsigned char>(text[at - 1]))))
+            options.insert(text.substr(at, end - at));
+        at = end;
+    }
+    return options;
+}
 
 class EveryProgram : public CliTest, public ::testing::WithParamInterface<ProgramCase> {};
 
@@ -65,6 +81,38 @@ TEST_P(EveryProgram, leaves_no_file_behind_after_a_mistake) {
     EXPECT_EQ(files(), std::vector<std::string>{});
 }
 
+TEST_P(EveryProgram, help_manual_and_completion_know_the_same_options) {
+    auto const help = options_in(run(GetParam().name, {"--help"}).out);
+    std::string manual = run(GetParam().name, {"--print-man"}).out;
+    for (auto const& [markup, size] : {std::pair{"\\fB", 3}, {"\\-", 1}}) // bold; an escaped dash
+        for (std::size_t at; (at = manual.find(markup)) != std::string::npos;)
+            manual.erase(at, static_cast<std::size_t>(size));
+    EXPECT_EQ(options_in(manual), help);
+    std::string const completion = run(GetParam().name, {"--print-completion"}).out;
+    for (auto const& option : {"--threads", "--seed", "--quiet", "--force", "--dry-run", "--help", "--version"})
+        EXPECT_TRUE(options_in(completion).contains(option)) << option;
+    for (auto const& option : options_in(completion)) EXPECT_TRUE(help.contains(option)) << option;
+}
+
+TEST_P(EveryProgram, manual_and_completion_are_well_formed) {
+    std::istringstream manual{run(GetParam().name, {"--print-man"}).out};
+    std::set<std::string> const macros{".TH", ".SH", ".TP", ".PP", ".nf", ".fi", ".br"};
+    std::size_t lines = 0;
+    for (std::string line; std::getline(manual, line); ++lines) {
+        EXPECT_FALSE(line.starts_with('\'')) << line; // a control line that nobody meant
+        if (line.starts_with('.')) {
+            EXPECT_TRUE(macros.contains(line.substr(0, line.find(' ')))) << line;
+        }
+    }
+    EXPECT_GT(lines, 30u);
+    write("completion", run(GetParam().name, {"--print-completion"}).out);
+    EXPECT_EQ(std::system(("bash -n " + path("completion").string()).c_str()), 0);
+    std::string const asked = ". ./completion; COMP_WORDS=(" + GetParam().name +
+                              " --thr); COMP_CWORD=1; f=$(complete -p " + GetParam().name +
+                              "); f=${f##*-F }; ${f%% *}; [ \"${COMPREPLY[*]}\" = --threads ]";
+    EXPECT_EQ(std::system(("cd " + directory_.string() + " && bash -c '" + asked + "'").c_str()), 0);
+}
+
 TEST_P(EveryProgram, starts_quickly) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     double const slack = 20;
@@ -82,19 +130,7 @@ INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram, ::testing::ValuesIn(programs), 
     return name;
 });
 
-class Mistakes : public CliTest {
-  protected:
-    /// Expects the exit code, every part in the message, and no file but the inputs.
-    void expect_error(std::string const& program, std::vector<std::string> const& arguments, int exit_code,
-                      std::vector<std::string> const& parts) {
-        auto const before = files();
-        Outcome const outcome = run(program, arguments);
-        EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
-        EXPECT_TRUE(outcome.err.starts_with(program + ": ")) << outcome.err;
-        for (auto const& part : parts) EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " not in:\n" << outcome.err;
-        EXPECT_EQ(files(), before);
-    }
-};
+class Mistakes : public CliTest {};
 
 TEST_F(Mistakes, a_missing_report_input) {
     expect_error("tape-report", {"missing.json", "-o", "x.html"}, 3, {"missing.json", "No such file"});
@@ -133,7 +169,8 @@ TEST_F(Mistakes, a_truncated_database) {
 
 TEST_F(Mistakes, a_full_disk_leaves_nothing) {
     std::string fasta;
-    for (int i = 0; i < 3000; ++i) fasta += ">p" + std::to_string(i) + "\n" + std::string(200, "ACDEFGHIKL"[i % 10]) + "\n";
+    for (int i = 0; i < 3000; ++i)
+        fasta += ">p" + std::to_string(i) + "\n" + std::string(200, "ACDEFGHIKL"[i % 10]) + "\n";
     write("db.fasta", fasta);
     auto const before = files();
     Outcome const outcome = run("tape-db", {"build", "db.fasta", "-o", "d.tdb"}, 64 << 10);
@@ -147,14 +184,17 @@ TEST_F(Mistakes, the_same_search_twice_gives_the_same_bytes_for_any_thread_count
     std::string const parent = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV";
     for (int i = 0; i < 40; ++i) {
         std::string relative = parent;
-        for (std::size_t at = static_cast<std::size_t>(i) % 7; at < relative.size(); at += 7) relative[at] = "ACDEFGHIKLMNPQRSTVWY"[(at + static_cast<std::size_t>(i)) % 20];
+        for (std::size_t at = static_cast<std::size_t>(i) % 7; at < relative.size(); at += 7)
+            relative[at] = "ACDEFGHIKLMNPQRSTVWY"[(at + static_cast<std::size_t>(i)) % 20];
         fasta += ">r" + std::to_string(i) + "\n" + relative + "\n";
     }
     write("db.fasta", fasta);
     write("q.fasta", ">q\n" + parent + "\n");
     ASSERT_EQ(run("tape-db", {"build", "db.fasta", "-o", "d.tdb"}).exit_code, 0);
-    ASSERT_EQ(run("tape-msa", {"q.fasta", "--db", "d.tdb", "--rounds", "3", "-o", "one", "--threads", "1"}).exit_code, 0);
-    ASSERT_EQ(run("tape-msa", {"q.fasta", "--db", "d.tdb", "--rounds", "3", "-o", "two", "--threads", "2"}).exit_code, 0);
+    ASSERT_EQ(run("tape-msa", {"q.fasta", "--db", "d.tdb", "--rounds", "3", "-o", "one", "--threads", "1"}).exit_code,
+              0);
+    ASSERT_EQ(run("tape-msa", {"q.fasta", "--db", "d.tdb", "--rounds", "3", "-o", "two", "--threads", "2"}).exit_code,
+              0);
     EXPECT_GT(std::ranges::count(read("one/q.a3m"), '>'), 20);
     EXPECT_EQ(read("one/q.a3m"), read("two/q.a3m"));
     EXPECT_EQ(read("one/q.features.npz"), read("two/q.features.npz"));
@@ -164,11 +204,13 @@ TEST_F(Mistakes, the_same_search_twice_gives_the_same_bytes_for_any_thread_count
 
 #ifdef TAPE_TEST_LEARN
 TEST_F(Mistakes, an_unknown_arm_names_the_closest) {
-    expect_error("tape-compare", {"--features", "msa,transfomer", "-o", "out"}, 2, {"transfomer", "did you mean `transformer`?"});
+    expect_error("tape-compare", {"--features", "msa,transfomer", "-o", "out"}, 2,
+                 {"transfomer", "did you mean `transformer`?"});
 }
 
 TEST_F(Mistakes, an_unknown_task_names_the_closest) {
-    expect_error("tape-compare", {"--features", "msa", "--tasks", "flourescence", "-o", "out"}, 2, {"flourescence", "did you mean `fluorescence`?"});
+    expect_error("tape-compare", {"--features", "msa", "--tasks", "flourescence", "-o", "out"}, 2,
+                 {"flourescence", "did you mean `fluorescence`?"});
 }
 
 TEST_F(Mistakes, a_missing_model) {
@@ -178,10 +220,15 @@ TEST_F(Mistakes, a_missing_model) {
 
 TEST_F(Mistakes, a_truncated_checkpoint) {
     write("q.fasta", ">a\nMKTAYIAKQRQISFVKSHFSRQ\n>b\nGSHMASMTGGQQMGRGS\n");
-    ASSERT_EQ(run("tape-pretrain", {"--corpus", "q.fasta", "--model", "transformer", "--hidden", "16", "--layers", "1", "--heads", "2",
-                                    "--steps", "2", "--checkpoint-every", "1", "-o", "run", "--threads", "1"}).exit_code, 0);
-    std::filesystem::resize_file(path("run/model.safetensors"), std::filesystem::file_size(path("run/model.safetensors")) / 2);
-    expect_error("tape-embed", {"q.fasta", "--model", "run", "-o", "e.npz", "--threads", "1"}, 3, {"model.safetensors"});
+    ASSERT_EQ(
+        run("tape-pretrain", {"--corpus", "q.fasta", "--model", "transformer", "--hidden", "16", "--layers", "1",
+                              "--heads", "2", "--steps", "2", "--checkpoint-every", "1", "-o", "run", "--threads", "1"})
+            .exit_code,
+        0);
+    std::filesystem::resize_file(path("run/model.safetensors"),
+                                 std::filesystem::file_size(path("run/model.safetensors")) / 2);
+    expect_error("tape-embed", {"q.fasta", "--model", "run", "-o", "e.npz", "--threads", "1"}, 3,
+                 {"model.safetensors"});
 }
 #endif
 
