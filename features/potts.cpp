@@ -143,21 +143,30 @@ class Regression {
             own(gradient_)[a] += static_cast<float>(2 * options_.field_penalty) * (own(parameters)[a] - centre_[a]);
     }
 
-    /// The gradient divided by the diagonal of the Hessian at independent columns.
+    /// The gradient times an approximate inverse of the Hessian: its diagonal if columns were independent, after the
+    /// states' indicators are centred, which frees the couplings from the fields. The change of variables is
+    /// fields' = fields + sum_jb f_j(b) couplings(j, b), so it is applied on both sides.
     void precondition() {
-        float const* frequency = &data_.frequencies[column_ * states];
-        std::array<float, stride> variance{};
-        for (std::size_t a = 0; a < states; ++a)
-            variance[a] = static_cast<float>(data_.total) * frequency[a] * (1 - frequency[a]);
+        std::array<float, stride> variance{}, shift{};
+        for (std::size_t a = 0; a < states; ++a) {
+            float const frequency = data_.frequencies[column_ * states + a];
+            variance[a] = static_cast<float>(data_.total) * frequency * (1 - frequency);
+        }
+        float const* const fields = own(gradient_);
         for (std::size_t j = 0; j < data_.length; ++j)
-            for (std::size_t b = 0; b < states; ++b) {
-                bool const is_field = j == column_;
-                float const other = is_field ? 1.f : data_.frequencies[j * states + b];
-                float const penalty = static_cast<float>(is_field ? 2 * options_.field_penalty : coupling_penalty_);
+            for (std::size_t b = 0; b < states && j != column_; ++b) {
+                float const share = data_.frequencies[j * states + b];
                 float const* from = &gradient_[j * slot + b * stride];
                 float* to = &scaled_[j * slot + b * stride];
-                for (std::size_t a = 0; a < stride; ++a) to[a] = from[a] / (other * variance[a] + penalty);
+                for (std::size_t a = 0; a < stride; ++a) {
+                    to[a] = (from[a] - share * fields[a]) /
+                            (share * (1 - share) * variance[a] + static_cast<float>(coupling_penalty_));
+                    shift[a] += share * to[a];
+                }
             }
+        std::fill_n(own(scaled_), slot, 0.f);
+        for (std::size_t a = 0; a < states; ++a)
+            own(scaled_)[a] = fields[a] / (variance[a] + static_cast<float>(2 * options_.field_penalty)) - shift[a];
     }
 
     void turn(double beta) {
@@ -196,12 +205,14 @@ class Regression {
         return static_cast<float>(step);
     }
 
-    /// |x - x*| <= |gradient| / (least curvature), which the penalty bounds from below.
+    /// |x - x*| <= |gradient| / (least curvature), which the penalty bounds from below. Below 1e-6 of the weights the
+    /// gradient is rounding, as where there is nothing to couple with.
     bool converged() {
         double const own_norm = std::inner_product(own(parameters), own(parameters) + states, own(parameters), 0.0);
         double const couplings = std::sqrt(std::max(0.0, dot(parameters, parameters) - own_norm));
         double const curvature = std::min(coupling_penalty_, 2 * options_.field_penalty);
-        return std::sqrt(dot(gradient_, gradient_)) <= options_.tolerance * curvature * couplings;
+        return std::sqrt(dot(gradient_, gradient_)) <=
+               std::max(options_.tolerance * curvature * couplings, 1e-6 * data_.total);
     }
 
     Data const& data_;
@@ -289,6 +300,17 @@ double PottsModel::log_weight(std::span<Residue const> sequence) const {
         sum += static_cast<double>(field(i, state_of(sequence[i])));
         for (std::size_t j = i + 1; j < length_; ++j)
             sum += static_cast<double>(block(i, j)[state_of(sequence[i]) * states + state_of(sequence[j])]);
+    }
+    return sum;
+}
+
+double PottsModel::exchange(std::span<Residue const> sequence, std::size_t i, Residue to) const {
+    int const before = state_of(sequence[i]), after = state_of(to);
+    double sum = static_cast<double>(field(i, after)) - static_cast<double>(field(i, before));
+    for (std::size_t j = 0; j < length_; ++j) {
+        if (j == i) continue;
+        int const other = state_of(sequence[j]);
+        sum += static_cast<double>(coupling(i, after, j, other)) - static_cast<double>(coupling(i, before, j, other));
     }
     return sum;
 }
