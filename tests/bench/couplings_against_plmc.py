@@ -39,7 +39,7 @@ def read_columns(path):
 def plmc_norms(path, length):
     """The couplings are the last numbers of the file: pairs i < j, 21 x 21 states, the gap first."""
     pairs = length * (length - 1) // 2
-    e = np.fromfile(path, "<f4")[-pairs * 441 :].reshape(pairs, 21, 21).astype(float)
+    e = np.frombuffer(path.read_bytes()[-pairs * 441 * 4 :], "<f4").reshape(pairs, 21, 21).astype(float)
     e = e - e.mean(1, keepdims=True) - e.mean(2, keepdims=True) + e.mean((1, 2), keepdims=True)
     norms = np.zeros((length, length))
     norms[np.triu_indices(length, 1)] = np.sqrt((e[:, 1:, 1:] ** 2).sum((1, 2)))
