@@ -16,8 +16,8 @@ struct PottsOptions {
     double field_penalty = 10;
     double coupling_penalty = 0.2; ///< times (L - 1), times the square of every coupling, each pair counted once
     /// A position is done when its gradient proves that its couplings are within this share of their norm of the
-    /// optimum (the penalty makes the objective strongly convex). The proof is pessimistic: 0.1 ranks pairs as 0.001
-    /// does, with a rank correlation of .9997 or more.
+    /// optimum (the penalty makes the objective strongly convex). The proof is pessimistic: on two alignments (1,024 x
+    /// 145 and 5,396 x 77) the ranks of pairs at 0.1 correlate with those at a tenth or less of it by .9997 or more.
     double tolerance = 0.1;
     int iterations = 500;                      ///< most of them a position
     std::size_t memory = std::size_t{4} << 30; ///< bytes that the model and its fit may take

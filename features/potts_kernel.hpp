@@ -4,7 +4,8 @@
 #include <cstdint>
 
 // The inner loops of the Potts model's fit (features/potts.cpp), compiled once for each instruction set and chosen when
-// the program runs. All of them do the same operations in the same order, so the bytes do not depend on the machine.
+// the program runs. All of them do the same operations in the same order and none fuses a product with a sum, so they
+// give the same bytes.
 namespace tape {
 
 inline constexpr int potts_states = 21; ///< 20 amino acids and "none" (gap or unknown)

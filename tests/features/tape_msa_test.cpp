@@ -185,8 +185,9 @@ TEST_F(TapeMsa, APottsModelThatDoesNotFitNamesTheRecord) {
     auto const outcome =
         run("tape-msa", {"giant.fasta", "--msa-dir", "ready", "-o", "out", "--couplings", "plm", "--threads", "1"});
     EXPECT_EQ(outcome.exit_code, 3);
-    EXPECT_TRUE(outcome.err.starts_with("tape-msa: features of record 'giant'\n"
-                                        "  caused by: potts: a model of 6000 columns from 1 rows takes 31.81 GB, the limit"))
+    EXPECT_TRUE(
+        outcome.err.starts_with("tape-msa: features of record 'giant'\n"
+                                "  caused by: potts: a model of 6000 columns from 1 rows takes 31.81 GB, the limit"))
         << outcome.err;
     EXPECT_NE(
         outcome.err.find(" GB, the limit is 4.29 GB; use mean-field couplings, fewer threads, or cut the alignment "
