@@ -111,6 +111,12 @@ tape::cli::Program program() {
          .default_value = "",
          .help = "add the three L x L maps to the features",
          .group = output},
+        {.name = "couplings",
+         .kind = Kind::list,
+         .default_value = "none",
+         .help = "add single L x L maps: pseudolikelihood Potts model, mean-field, mutual information",
+         .group = output,
+         .choices = {"plm", "mean-field", "mi", "none"}},
         {.name = "view",
          .kind = Kind::flag,
          .default_value = "",
@@ -125,13 +131,17 @@ tape::cli::Program program() {
             .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
                          "tape-msa queries.fasta --db db.tdb --rounds 1 --evalue 10000 --hits hits.tsv",
                          "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view"},
-            .notes = "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
-                     "features: residues,\n"
-                     "alignment (codes 0-19 = ACDEFGHIKLMNPQRSTVWY, 20 gap, 21 unknown), counts, frequencies, scores "
-                     "(bits), entropy (nats),\n"
-                     "gap_fraction, neff_column, neff (at 80% identity; exp of mean entropy), weights, "
-                     "identity_weights. Queries whose outputs\n"
-                     "are there from the same input, database and options are kept; --force computes them again.\n"};
+            .notes =
+                "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
+                "features: residues,\n"
+                "alignment (codes 0-19 = ACDEFGHIKLMNPQRSTVWY, 20 gap, 21 unknown), counts, frequencies, scores "
+                "(bits), entropy (nats),\n"
+                "gap_fraction, neff_column, conservation (Jensen-Shannon), insertion_rate (after the column), gap_rate "
+                "(of rows that span it),\n"
+                "relative_depth, neff (at 80% identity; exp of mean entropy), weights, identity_weights; maps: "
+                "mutual_information, direct_coupling\n"
+                "(mean-field), inverse_covariance, potts_coupling (plm). Queries whose outputs are there from the same "
+                "input, database and options are kept; --force computes them again.\n"};
 }
 
 /// Everything asked for, checked.
@@ -140,6 +150,7 @@ struct Settings {
     tape::SearchOptions search;
     std::vector<tape::MsaFormat> formats;
     std::string features;
+    std::vector<std::string> couplings; ///< plm, mean-field, mi
     bool coevolution = false, view = false, quiet = false, force = false, dry_run = false;
     int threads = 1;
 
@@ -172,6 +183,7 @@ Settings settings_of(Arguments const& arguments) {
     for (auto const& name : arguments.list("format")) settings.formats.push_back(tape::msa_format(name));
     settings.features = arguments.text("features"), settings.coevolution = arguments.flag("coevolution"),
     settings.view = arguments.flag("view");
+    settings.couplings = arguments.list("couplings"), std::erase(settings.couplings, "none");
     settings.quiet = arguments.flag("quiet"), settings.force = arguments.flag("force"),
     settings.dry_run = arguments.flag("dry-run");
     return settings;
@@ -302,8 +314,9 @@ class Run {
 
     /// Of everything that decides a query's files.
     [[nodiscard]] std::string content_hash(std::size_t q) const {
-        std::string text = "tape-msa 1\n" + queries_[q].id + "\n" + queries_[q].description + "\n" +
+        std::string text = "tape-msa 2\n" + queries_[q].id + "\n" + queries_[q].description + "\n" +
                            settings_.features + (settings_.coevolution ? " coevolution" : "");
+        for (auto const& couplings : settings_.couplings) text += " " + couplings;
         for (auto const format : settings_.formats) text.append(" ").append(tape::to_string(format));
         if (database_) text += "\n" + tape::search_hash(*database_, settings_.search);
         return tape::content_hash(text + "\n" + (ready_ ? ready_->key(queries_[q]) : queries_[q].residues));
@@ -387,13 +400,28 @@ class Run {
         for (auto const format : settings_.formats)
             tape::write_atomically(alignment_file(q, format),
                                    [&](std::ostream& out) { tape::write_msa(out, msa, format); });
-        auto const features = tape::alignment_features(msa, {.coevolution = settings_.coevolution, .threads = threads});
+        auto const features = features_of(queries_[q].id, msa, threads);
         if (settings_.features != "none") tape::write_alignment_features(feature_file(q), features);
         auto const neff =
             std::ranges::find(features, "neff", &std::pair<std::string, tape::Array>::first)->second.as<float>()[0];
         outcome.summary = summary(queries_[q], outcome, neff);
         if (outcome.searched) outcome.hit_rows = hit_rows(queries_[q].id, *database_, outcome.result, true);
         tape::write_text(state_file(q), content_hash(q) + '\n' + outcome.summary + '\n' + outcome.hit_rows);
+    }
+
+    [[nodiscard]] std::vector<std::pair<std::string, tape::Array>> features_of(std::string const& id,
+                                                                               tape::Msa const& msa, int threads) const
+        try {
+        auto const wanted = [&](char const* name) {
+            return std::ranges::find(settings_.couplings, name) != settings_.couplings.end();
+        };
+        return tape::alignment_features(msa, {.coevolution = settings_.coevolution,
+                                              .mutual_information = wanted("mi"),
+                                              .mean_field = wanted("mean-field"),
+                                              .potts = wanted("plm"),
+                                              .threads = threads});
+    } catch (std::exception const&) {
+        std::throw_with_nested(tape::error{"features of record '" + id + "'"});
     }
 
     [[nodiscard]] static std::string summary(tape::Protein const& query, Outcome const& outcome, float neff) {

@@ -3,6 +3,8 @@
 #include "data/error.hpp"
 #include "data/io.hpp"
 #include "features/coevolution.hpp"
+#include "features/column_features.hpp"
+#include "features/potts.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -50,17 +52,21 @@ std::vector<std::pair<std::string, Array>> alignment_features(Msa const& msa, Al
         add("scores", matrix(profile.scores));
     add("entropy", vector(profile.entropy)), add("gap_fraction", vector(profile.gap_fraction));
     add("neff_column", vector(profile.neff_column));
+    ColumnFeatures const columns = column_features(msa, profile, weights);
+    add("conservation", vector(columns.conservation)), add("insertion_rate", vector(columns.insertion_rate)),
+        add("gap_rate", vector(columns.gap_rate)), add("relative_depth", vector(columns.relative_depth));
     add("neff",
         vector({static_cast<float>(std::accumulate(identities.begin(), identities.end(), 0.0)), profile.neff_entropy}));
     add("weights", vector(weights)), add("identity_weights", vector(identities));
-    if (options.coevolution) {
-        auto const map = [&](std::vector<float> const& values) {
-            return Array::from<float>(average_product_correction(values, length), {length, length});
-        };
-        add("mutual_information", map(mutual_information(msa, identities)));
-        add("direct_coupling", map(mean_field_couplings(msa, identities)));
-        add("inverse_covariance", map(shrunk_inverse_covariance(msa, identities)));
-    }
+    auto const add_map = [&](std::string name, std::vector<float> const& values) {
+        add(std::move(name), Array::from<float>(average_product_correction(values, length), {length, length}));
+    };
+    if (options.coevolution || options.mutual_information)
+        add_map("mutual_information", mutual_information(msa, identities));
+    if (options.coevolution || options.mean_field) add_map("direct_coupling", mean_field_couplings(msa, identities));
+    if (options.coevolution) add_map("inverse_covariance", shrunk_inverse_covariance(msa, identities));
+    if (options.potts)
+        add_map("potts_coupling", coupling_norms(fit_potts(msa, identities, {.threads = options.threads})));
     return features;
 }
 

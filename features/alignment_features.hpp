@@ -15,8 +15,9 @@
 namespace tape {
 
 struct AlignmentFeatureOptions {
-    bool alignment = true;    ///< the N x L codes themselves
-    bool coevolution = false; ///< the three L x L maps
+    bool alignment = true;                                              ///< the N x L codes themselves
+    bool coevolution = false;                                           ///< the first three L x L maps
+    bool mutual_information = false, mean_field = false, potts = false; ///< single ones: the first, second, last
     int threads = 1;
 };
 
@@ -25,9 +26,11 @@ struct AlignmentFeatureOptions {
 ///   alignment (N x L, uint8)     codes; 20 = gap
 ///   counts, frequencies, scores (L x 20)  without and with pseudocounts; log2(frequencies / background) in bits
 ///   entropy (L)                  nats; gap_fraction (L); neff_column (L)
+///   conservation, insertion_rate, gap_rate, relative_depth (L)  see features/column_features.hpp
 ///   neff (2)                     at 80% identity; exp of the mean column entropy
 ///   weights (N)                  Henikoff, summing to N; identity_weights (N): 1 / rows within 80% identity
-///   mutual_information, direct_coupling, inverse_covariance (L x L)  APC-corrected, not standardised
+///   mutual_information, direct_coupling, inverse_covariance, potts_coupling (L x L)  APC-corrected, not standardised
+/// @throws data_error if the Potts model would be too large (features/potts.hpp)
 std::vector<std::pair<std::string, Array>> alignment_features(Msa const& msa,
                                                               AlignmentFeatureOptions const& options = {});
 

@@ -20,7 +20,7 @@ Msa const msa = [] {
 TEST(AlignmentFeatures, NpzReadsBackWithNamesAndShapes) {
     TemporaryDirectory const folder;
     auto const file = folder.path() / "x.features.npz";
-    write_alignment_features(file, alignment_features(msa, {.coevolution = true}));
+    write_alignment_features(file, alignment_features(msa, {.coevolution = true, .potts = true}));
     auto const arrays = read_npz(file);
     using Shape = std::vector<std::size_t>;
     std::map<std::string, Shape> const expected{{"residues", {10}},
@@ -36,7 +36,12 @@ TEST(AlignmentFeatures, NpzReadsBackWithNamesAndShapes) {
                                                 {"identity_weights", {3}},
                                                 {"mutual_information", {10, 10}},
                                                 {"direct_coupling", {10, 10}},
-                                                {"inverse_covariance", {10, 10}}};
+                                                {"inverse_covariance", {10, 10}},
+                                                {"potts_coupling", {10, 10}},
+                                                {"conservation", {10}},
+                                                {"insertion_rate", {10}},
+                                                {"gap_rate", {10}},
+                                                {"relative_depth", {10}}};
     ASSERT_EQ(arrays.size(), expected.size());
     for (auto const& [name, shape] : expected) EXPECT_EQ(arrays.at(name).shape, shape) << name;
     EXPECT_EQ(arrays.at("alignment").as<std::uint8_t>()[22], gap_code);
@@ -46,6 +51,17 @@ TEST(AlignmentFeatures, NpzReadsBackWithNamesAndShapes) {
     EXPECT_FLOAT_EQ(arrays.at("neff").as<float>()[1], profile.neff_entropy);
     auto const weights = arrays.at("weights").as<float>();
     EXPECT_NEAR(std::accumulate(weights.begin(), weights.end(), 0.0), 3, 1e-5);
+}
+
+TEST(AlignmentFeatures, SingleMapsEqualThoseOfAll) {
+    auto const all = alignment_features(msa, {.alignment = false, .coevolution = true});
+    auto const some = alignment_features(msa, {.alignment = false, .mutual_information = true, .mean_field = true});
+    ASSERT_EQ(some.size() + 1, all.size());
+    EXPECT_EQ(some.back().first, "direct_coupling");
+    for (std::size_t k = 0; k < some.size(); ++k) {
+        EXPECT_EQ(some[k].first, all[k].first);
+        EXPECT_EQ(some[k].second.bytes, all[k].second.bytes) << some[k].first;
+    }
 }
 
 TEST(AlignmentFeatures, JsonHoldsTheSameNumbers) {

@@ -154,6 +154,48 @@ TEST_F(TapeMsa, ReadyAlignmentsAreNotSearched) {
                          "tape-msa: no alignment of 'lonely' in ready and no --db: wrote the query alone\n");
 }
 
+TEST_F(TapeMsa, CouplingsAreAddedOnDemand) {
+    write("ready/first.a3m", ">x\n" + first_ + "\n>y\n" + relative(first_, 5) + "\n");
+    write("one.fasta", ">first\n" + first_ + "\n");
+    std::vector<std::string> const plain{"one.fasta", "--msa-dir", "ready", "-o", "out"};
+    auto const with = [&](std::string const& couplings) {
+        auto arguments = plain;
+        arguments.insert(arguments.end(), {"--couplings", couplings});
+        return arguments;
+    };
+    EXPECT_EQ(run("tape-msa", plain).exit_code, 0);
+    EXPECT_FALSE(read_npz(path("out/first.features.npz")).contains("potts_coupling"));
+    // "none" is the default, so what is there is kept; other maps are another result.
+    EXPECT_NE(run("tape-msa", with("none")).out.find("(kept)"), std::string::npos);
+    auto const outcome = run("tape-msa", with("plm,mi"));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out.find("(kept)"), std::string::npos);
+    auto const arrays = read_npz(path("out/first.features.npz"));
+    EXPECT_EQ(arrays.at("potts_coupling").shape, (std::vector<std::size_t>{90, 90}));
+    EXPECT_TRUE(arrays.contains("mutual_information"));
+    EXPECT_FALSE(arrays.contains("direct_coupling"));
+    EXPECT_EQ(lines(run("tape-msa", with("plmc")).err).at(0),
+              "tape-msa: --couplings: expected plm, mean-field, mi or none, saw 'plmc' (did you mean `plm`?)");
+}
+
+TEST_F(TapeMsa, APottsModelThatDoesNotFitNamesTheRecord) {
+    std::string const giant = random_residues(9, 6000);
+    write("ready/giant.a3m", ">giant\n" + giant + "\n");
+    write("giant.fasta", ">giant\n" + giant + "\n");
+    auto const outcome =
+        run("tape-msa", {"giant.fasta", "--msa-dir", "ready", "-o", "out", "--couplings", "plm", "--threads", "1"});
+    EXPECT_EQ(outcome.exit_code, 3);
+    EXPECT_TRUE(
+        outcome.err.starts_with("tape-msa: features of record 'giant'\n"
+                                "  caused by: potts: a model of 6000 columns from 1 rows takes 31.81 GB, the limit"))
+        << outcome.err;
+    EXPECT_NE(
+        outcome.err.find(" GB, the limit is 4.29 GB; use mean-field couplings, fewer threads, or cut the alignment "
+                         "to a domain\n"),
+        std::string::npos)
+        << outcome.err;
+}
+
 TEST_F(TapeMsa, IdsThatAreNoFileNames) {
     write("odd.fasta", ">sp/1\n" + first_ + "\n");
     auto const outcome = run("tape-msa", {"odd.fasta", "--db", "db.tdb", "-o", "out"});

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes features_golden.json: coevolution maps of two small alignments, straight from the published formulas in NumPy.
+"""Writes features_golden.json: coevolution maps and Potts models of two small alignments, straight from the published formulas.
 
 The C++ code never forms the covariance of shallow alignments; here it is formed, inverted and gauged as the papers write it.
 Run from the repository root: python3 tests/golden/make_feature_goldens.py
@@ -8,6 +8,7 @@ import json
 import pathlib
 
 import numpy as np
+import scipy.optimize
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY-"
 Q = 21
@@ -107,12 +108,57 @@ def shrunk_inverse(msa, weights, penalty=4.5):
     return np.sqrt((blocks**2).sum((1, 3))) * (1 - np.eye(length))
 
 
+def potts(msa, weights, field_penalty=10, coupling_penalty=0.2):
+    """Asymmetric pseudolikelihood in float64 by SciPy's L-BFGS-B; zero-sum gauge, both estimates of a pair averaged."""
+    depth, length = msa.shape
+    x = np.eye(Q)[msa]
+    penalty = coupling_penalty * (length - 1)
+    fields, couplings = np.zeros((length, Q)), np.zeros((length, Q, length, Q))
+    for i in range(length):
+        others = [j for j in range(length) if j != i]
+        design = x[:, others].reshape(depth, -1)
+        counts = (weights[:, None] * x[:, i]).sum(0)
+        centre = np.log((counts + 1) / (weights.sum() + Q))
+        centre -= centre.mean()
+
+        def objective(parameters):
+            h, w = parameters[:Q], parameters[Q:].reshape(-1, Q)
+            logits = h + design @ w
+            log_p = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
+            value = -(weights * log_p[np.arange(depth), msa[:, i]]).sum()
+            value += field_penalty * ((h - centre) ** 2).sum() + penalty / 2 * (w**2).sum()
+            residual = weights[:, None] * (np.exp(log_p) - x[:, i])
+            gradient_h = residual.sum(0) + 2 * field_penalty * (h - centre)
+            gradient_w = design.T @ residual + penalty * w
+            return value, np.concatenate([gradient_h, gradient_w.ravel()])
+
+        start = np.concatenate([centre, np.zeros(design.shape[1] * Q)])
+        found = scipy.optimize.minimize(
+            objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 20000, "maxfun": 20000, "ftol": 0, "gtol": 1e-9}
+        )
+        assert np.abs(found.jac).max() < 1e-6, found.message
+        h, w = found.x[:Q], found.x[Q:].reshape(length - 1, Q, Q)  # (other, b, a)
+        own, other, mean = w.mean(1, keepdims=True), w.mean(2, keepdims=True), w.mean((1, 2), keepdims=True)
+        h = h + (own - mean).sum((0, 1))
+        fields[i] = h - h.mean()
+        couplings[i][:, others] = (w - own - other + mean).transpose(2, 0, 1) / 2
+    couplings = couplings + couplings.transpose(2, 3, 0, 1)
+    norms = np.sqrt((couplings[:, :20, :, :20] ** 2).sum((1, 3)))
+    log_weights = [
+        sum(fields[i, s[i]] for i in range(length))
+        + sum(couplings[i, s[i], j, s[j]] for i in range(length) for j in range(i + 1, length))
+        for s in msa[:5]
+    ]
+    return fields, norms, np.array(log_weights)
+
+
 def main():
     rng = np.random.default_rng(2019)
     cases = []
     for depth, length in ((40, 12), (150, 6)):  # fewer rows than 20 L, and more
         msa = random_alignment(rng, depth, length)
         weights = identity_weights(msa)
+        fields, norms, log_weights = potts(msa, weights)
         cases.append(
             {
                 "rows": ["".join(LETTERS[c] for c in row) for row in msa],
@@ -120,6 +166,9 @@ def main():
                 "mutual_information": mutual_information(msa, weights).ravel().tolist(),
                 "mutual_information_apc": apc(mutual_information(msa, weights)).ravel().tolist(),
                 "direct_coupling": mean_field(msa, weights).ravel().tolist(),
+                "potts_fields": fields.ravel().tolist(),
+                "potts_norms": norms.ravel().tolist(),
+                "potts_log_weights": log_weights.tolist(),
                 "inverse_covariance": shrunk_inverse(msa, weights).ravel().tolist(),
             }
         )
