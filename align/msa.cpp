@@ -230,21 +230,6 @@ Msa anchor(std::string const& name, std::vector<RawRow>&& rows, bool must_be_ali
     return msa;
 }
 
-/// Longest insertion before each column and after the last: L + 1 widths.
-std::vector<std::size_t> insertion_widths(Msa const& msa) {
-    std::vector<std::size_t> widths(msa.length() + 1, 0);
-    for (auto const& row : msa.rows) {
-        std::size_t column = 0, run = 0;
-        for (char const c : row.insertions) {
-            if (is_lower(c))
-                widths[column] = std::max(widths[column], ++run);
-            else
-                ++column, run = 0;
-        }
-    }
-    return widths;
-}
-
 /// A row padded to common width: insertions lower case, padded by dots.
 std::string padded_letters(MsaRow const& row, std::vector<std::size_t> const& widths) {
     std::string const letters = a3m_letters(row);
@@ -348,6 +333,20 @@ constexpr std::array format_names{"a3m", "a2m", "sto", "fasta", "aln"};
 
 std::string a3m_letters(MsaRow const& row) {
     return row.insertions.empty() ? decode_residues(row.columns) : row.insertions;
+}
+
+std::vector<std::size_t> insertion_widths(Msa const& msa) {
+    std::vector<std::size_t> widths(msa.length() + 1, 0);
+    for (auto const& row : msa.rows) {
+        std::size_t column = 0, run = 0;
+        for (char const c : row.insertions) {
+            if (is_lower(c))
+                widths[column] = std::max(widths[column], ++run);
+            else
+                ++column, run = 0;
+        }
+    }
+    return widths;
 }
 
 Msa query_only_msa(std::string const& id, std::string const& residues, std::string source) {

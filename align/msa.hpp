@@ -61,6 +61,10 @@ void write_msa(std::ostream& out, Msa const& msa, MsaFormat format);
 /// A row as A3M letters: upper case and '-' for the L columns, lower case for insertions.
 std::string a3m_letters(MsaRow const& row);
 
+/// Longest insertion before each column and after the last, L + 1 widths: the columns that insertions take in formats
+/// where all rows have one length.
+std::vector<std::size_t> insertion_widths(Msa const& msa);
+
 /// An alignment of one row, for a protein without homologs. @throws data_error for a letter that is no residue.
 Msa query_only_msa(std::string const& id, std::string const& residues, std::string source);
 

@@ -105,12 +105,15 @@ struct Counts {
             row.array() += weight / amino_acid_count;
     }
 
-    void add(std::vector<Step> const& path, double weight, std::size_t length) {
+    /// `as_hmmer`: the last emission before missing data is left out, as HMMER 3.3 counts, so that models agree where
+    /// many rows end at one column.
+    void add(std::vector<Step> const& path, double weight, std::size_t length, bool as_hmmer) {
         if (path.empty()) return;
         Step previous{'M', 0, gap_code}; // begin
         bool const from_begin = path.front().node == (path.front().state == 'I' ? 0u : 1u);
         for (std::size_t i = 0; i < path.size(); ++i) {
-            emit(path[i], weight);
+            bool const before_missing = i + 1 == path.size() && path[i].node < length;
+            if (!(as_hmmer && before_missing)) emit(path[i], weight);
             if (i > 0 || from_begin)
                 transitions(static_cast<Eigen::Index>(previous.node),
                             transition_between(previous.state, path[i].state)) += weight;
@@ -121,17 +124,16 @@ struct Counts {
     }
 };
 
-bool is_fragment(MsaRow const& row, double threshold) {
-    Span const span = span_of(row);
-    return static_cast<double>(span.end - span.begin) < threshold * static_cast<double>(row.columns.size());
-}
-
-Counts count(Msa const& msa, std::span<double const> weights, double fragment_threshold) {
+Counts count(Msa const& msa, std::span<double const> weights, HmmOptions const& options) {
+    auto const widths = insertion_widths(msa);
+    auto const columns = msa.length() + std::accumulate(widths.begin(), widths.end(), std::size_t{0});
+    double const most_of_a_fragment = options.fragment_threshold * static_cast<double>(columns);
     Counts counts{msa.length()};
     for (std::size_t r = 0; r < msa.depth(); ++r) {
-        auto const& row = msa.rows[r];
-        counts.add(without_insertions_beside_deletions(path_of(row, is_fragment(row, fragment_threshold))), weights[r],
-                   msa.length());
+        auto const letters = a3m_letters(msa.rows[r]);
+        auto const residues = static_cast<double>(std::ranges::count_if(letters, [](char c) { return c != '-'; }));
+        counts.add(without_insertions_beside_deletions(path_of(msa.rows[r], residues <= most_of_a_fragment)),
+                   weights[r], msa.length(), options.priors);
     }
     return counts;
 }
@@ -275,7 +277,7 @@ ProfileHmm estimate_hmm(Msa const& msa, HmmOptions const& options) {
             throw data_error{"alignment row '" + row.id + "' has " + std::to_string(row.columns.size()) +
                              " columns where the query has " + std::to_string(length)};
     auto const weights = hmm_weights(msa);
-    Counts const counts = count(msa, weights, options.fragment_threshold);
+    Counts const counts = count(msa, weights, options);
     ProfileHmm hmm;
     hmm.name = msa.rows.front().id, hmm.description = msa.rows.front().description;
     hmm.residues = decode_residues(msa.rows.front().columns), hmm.sequences = msa.depth();

@@ -51,8 +51,8 @@ struct HmmOptions {
     /// On: probabilities as HMMER estimates them; off: weighted frequencies, for programs that add their own
     /// pseudocounts (HH-suite).
     bool priors = true;
-    /// Rows whose first to last residue spans less of the query than this share are fragments: their terminal gaps are
-    /// missing data, not deletions. 1 treats all rows so.
+    /// Rows with no more residues than this share of the alignment's columns (those of insertions included, as in
+    /// HMMER 3.3) are fragments: their terminal gaps are missing data, not deletions. 1 treats all rows so.
     double fragment_threshold = 0.5;
 };
 
