@@ -1,7 +1,9 @@
 #include "align/msa.hpp"
 
+#include "align/line_reader.hpp"
 #include "data/error.hpp"
 #include "data/io.hpp"
+#include "data/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,6 +22,8 @@ struct RawRow {
     std::size_t line = 0; ///< of its header
 };
 
+constexpr char const* known_formats = "an A3M, A2M, aligned FASTA, Stockholm or Clustal alignment";
+
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_gap(char c) { return c == '-' || c == '.'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -34,32 +38,8 @@ std::string printable(char c) {
     return "byte " + std::to_string(static_cast<unsigned char>(c));
 }
 
-/// Reads line by line; drops carriage returns and NUL bytes (MMseqs2 databases, and ColabFold's joined A3M, separate
-/// blocks by NUL).
-class Lines {
-  public:
-    Lines(std::istream& in, std::string name) : in_{in}, name_{std::move(name)} {}
-
-    bool next() {
-        if (!std::getline(in_, text_)) return false;
-        ++number_;
-        if (!text_.empty() && text_.back() == '\r') text_.pop_back();
-        if (text_.find('\0') != std::string::npos) std::erase(text_, '\0');
-        return true;
-    }
-    [[nodiscard]] std::string const& text() const { return text_; }
-    [[nodiscard]] std::size_t number() const { return number_; }
-    [[nodiscard]] std::string const& name() const { return name_; }
-    [[nodiscard]] std::string place() const { return name_ + ":" + std::to_string(number_) + ": "; }
-
-  private:
-    std::istream& in_;
-    std::string name_, text_;
-    std::size_t number_ = 0;
-};
-
 /// Appends the letters of one line, normalising Stockholm's further gap signs. Blanks are dropped.
-void append_letters(RawRow& row, std::string_view letters, Lines const& lines) {
+void append_letters(RawRow& row, std::string_view letters, LineReader const& lines) {
     for (char c : letters) {
         if (c == ' ' || c == '\t') continue;
         if (c == '_' || c == '~') c = '-';
@@ -81,7 +61,7 @@ RawRow row_of_header(std::string_view header, std::size_t line) {
     return row;
 }
 
-std::vector<RawRow> read_fasta_like(Lines& lines) {
+std::vector<RawRow> read_fasta_like(LineReader& lines) {
     std::vector<RawRow> rows;
     do {
         std::string const& text = lines.text();
@@ -91,8 +71,8 @@ std::vector<RawRow> read_fasta_like(Lines& lines) {
             if (rows.back().id.empty())
                 throw data_error{lines.place() + "a header without an id; name the row after '>'"};
         } else if (rows.empty()) {
-            throw data_error{lines.place() + "text before the first '>': '" + text.substr(0, 40) +
-                             "'; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+            throw data_error{lines.place() + "text before the first '>': '" + text.substr(0, 40) + "'; expected " +
+                             known_formats};
         } else {
             append_letters(rows.back(), text, lines);
         }
@@ -101,7 +81,7 @@ std::vector<RawRow> read_fasta_like(Lines& lines) {
 }
 
 /// Stockholm: rows of one name are joined over the blocks; "#=GS name DE text" becomes the description.
-std::vector<RawRow> read_stockholm(Lines& lines) {
+std::vector<RawRow> read_stockholm(LineReader& lines) {
     std::vector<RawRow> rows;
     std::unordered_map<std::string, std::size_t> row_of;
     std::unordered_map<std::string, std::string> descriptions;
@@ -130,6 +110,24 @@ std::vector<RawRow> read_stockholm(Lines& lines) {
                          ": the Stockholm alignment ends without '//'; the file is truncated"};
     for (auto& row : rows)
         if (auto const found = descriptions.find(row.id); found != descriptions.end()) row.description = found->second;
+    return rows;
+}
+
+/// Clustal: rows of one name are joined over the blocks; lines that begin with a blank show conservation, and a number
+/// after the letters counts them.
+std::vector<RawRow> read_clustal(LineReader& lines) {
+    std::vector<RawRow> rows;
+    std::unordered_map<std::string, std::size_t> row_of;
+    while (lines.next()) {
+        std::string const& text = lines.text();
+        if (text.empty() || text.front() == ' ' || text.front() == '\t') continue;
+        auto const words = fields_of(text);
+        if (words.size() < 2 || words.size() > 3)
+            lines.fail("expected a name, letters and perhaps a count, saw " + shown(text));
+        auto const [entry, is_new] = row_of.try_emplace(std::string{words[0]}, rows.size());
+        if (is_new) rows.push_back(row_of_header(words[0], lines.number()));
+        append_letters(rows[entry->second], words[1], lines);
+    }
     return rows;
 }
 
@@ -215,13 +213,13 @@ void check_lengths(std::string const& name, std::vector<RawRow> const& rows, boo
     }
 }
 
-Msa anchor(std::string const& name, std::vector<RawRow>&& rows, bool stockholm) {
-    if (rows.empty()) throw data_error{name + ": no rows; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+Msa anchor(std::string const& name, std::vector<RawRow>&& rows, bool must_be_aligned) {
+    if (rows.empty()) throw data_error{name + ": no rows; expected " + known_formats};
     std::string const query = rows.front().letters;
     bool const aligned = std::ranges::all_of(rows, [&](auto const& row) { return row.letters.size() == query.size(); });
     bool const dotted =
         std::ranges::any_of(rows, [](auto const& row) { return row.letters.find('.') != std::string::npos; });
-    check_lengths(name, rows, stockholm || dotted, aligned);
+    check_lengths(name, rows, must_be_aligned || dotted, aligned);
     auto const length = static_cast<std::size_t>(std::ranges::count_if(query, [](char c) { return !is_gap(c); }));
     if (length == 0) throw data_error{place(name, rows.front()) + "the first row is the query and has no residues"};
     Msa msa{.rows = {}, .source = std::filesystem::path{name}.filename().string()};
@@ -230,21 +228,6 @@ Msa anchor(std::string const& name, std::vector<RawRow>&& rows, bool stockholm) 
         msa.rows.push_back(aligned ? anchor_aligned(std::move(row), query, length)
                                    : anchor_a3m(std::move(row), query, length, msa.rows.empty()));
     return msa;
-}
-
-/// Longest insertion before each column and after the last: L + 1 widths.
-std::vector<std::size_t> insertion_widths(Msa const& msa) {
-    std::vector<std::size_t> widths(msa.length() + 1, 0);
-    for (auto const& row : msa.rows) {
-        std::size_t column = 0, run = 0;
-        for (char const c : row.insertions) {
-            if (is_lower(c))
-                widths[column] = std::max(widths[column], ++run);
-            else
-                ++column, run = 0;
-        }
-    }
-    return widths;
 }
 
 /// A row padded to common width: insertions lower case, padded by dots.
@@ -295,22 +278,75 @@ void write_stockholm(std::ostream& out, Msa const& msa) {
     out << pad("#=GC RF") << reference.append(widths.back(), '.') << "\n//\n";
 }
 
+/// A row of common width in upper case, where insertions and columns look alike.
+std::string aligned_letters(MsaRow const& row, std::vector<std::size_t> const& widths) {
+    std::string letters = padded_letters(row, widths);
+    for (char& c : letters) c = c == '.' ? '-' : is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
+    return letters;
+}
+
 void write_aligned_fasta(std::ostream& out, Msa const& msa) {
     auto const widths = insertion_widths(msa);
     for (auto const& row : msa.rows) {
-        std::string letters = padded_letters(row, widths);
-        for (char& c : letters) c = c == '.' ? '-' : is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
         write_header(out, row);
-        out << letters << '\n';
+        out << aligned_letters(row, widths) << '\n';
     }
 }
 
-constexpr std::array format_names{"a3m", "a2m", "sto", "fasta"};
+/// Clustal's mark under a column: '*' for one residue, ':' and '.' for residues that all belong to one of its strong
+/// and weak groups (Thompson, Gibson & Higgins, Curr Protoc Bioinformatics 2.3, 2002), ' ' for others and for gaps.
+char conservation_mark(std::string const& column) {
+    static constexpr std::array strong{"STA", "NEQK", "NHQK", "NDEQ", "QHRK", "MILV", "MILF", "HY", "FYW"};
+    static constexpr std::array weak{"CSA",    "ATV",    "SAG",    "STNK",  "STPA", "SGND",
+                                     "SNDEQK", "NDEQHK", "NEQHRK", "FVLIM", "HFY"};
+    auto const within = [&](char const* group) { return column.find_first_not_of(group) == std::string::npos; };
+    if (column.find_first_not_of(column.front()) == std::string::npos) return column.front() == '-' ? ' ' : '*';
+    return std::ranges::any_of(strong, within) ? ':' : std::ranges::any_of(weak, within) ? '.' : ' ';
+}
+
+/// Blocks of 60 columns; insertions stand in columns of their own.
+void write_clustal(std::ostream& out, Msa const& msa) {
+    constexpr std::size_t block = 60;
+    auto const widths = insertion_widths(msa);
+    auto const names = distinct_names(msa);
+    std::size_t const name_width = std::ranges::max(names, {}, &std::string::size).size() + 6;
+    std::vector<std::string> rows;
+    for (auto const& row : msa.rows) rows.push_back(aligned_letters(row, widths));
+    out << "CLUSTAL multiple sequence alignment\n";
+    std::string column(rows.size(), '-');
+    for (std::size_t begin = 0; begin < rows.front().size(); begin += block) {
+        out << '\n';
+        for (std::size_t r = 0; r < rows.size(); ++r)
+            out << names[r] << std::string(name_width - names[r].size(), ' ') << rows[r].substr(begin, block) << '\n';
+        std::string marks;
+        for (std::size_t c = begin; c < std::min(begin + block, rows.front().size()); ++c) {
+            std::ranges::transform(rows, column.begin(), [&](auto const& row) { return row[c]; });
+            marks += conservation_mark(column);
+        }
+        out << std::string(name_width, ' ') << marks << '\n';
+    }
+}
+
+constexpr std::array format_names{"a3m", "a2m", "sto", "fasta", "aln"};
 
 } // namespace
 
 std::string a3m_letters(MsaRow const& row) {
     return row.insertions.empty() ? decode_residues(row.columns) : row.insertions;
+}
+
+std::vector<std::size_t> insertion_widths(Msa const& msa) {
+    std::vector<std::size_t> widths(msa.length() + 1, 0);
+    for (auto const& row : msa.rows) {
+        std::size_t column = 0, run = 0;
+        for (char const c : row.insertions) {
+            if (is_lower(c))
+                widths[column] = std::max(widths[column], ++run);
+            else
+                ++column, run = 0;
+        }
+    }
+    return widths;
 }
 
 Msa query_only_msa(std::string const& id, std::string const& residues, std::string source) {
@@ -319,13 +355,14 @@ Msa query_only_msa(std::string const& id, std::string const& residues, std::stri
 }
 
 Msa read_msa(std::istream& in, std::string const& name) {
-    Lines lines{in, name};
+    LineReader lines{in, name};
     while (lines.next())
         if (lines.text().find_first_not_of(" \t") != std::string::npos) {
-            bool const stockholm = lines.text().starts_with("# STOCKHOLM");
-            return anchor(name, stockholm ? read_stockholm(lines) : read_fasta_like(lines), stockholm);
+            if (lines.text().starts_with("# STOCKHOLM")) return anchor(name, read_stockholm(lines), true);
+            if (lines.text().starts_with("CLUSTAL")) return anchor(name, read_clustal(lines), true);
+            return anchor(name, read_fasta_like(lines), false);
         }
-    throw data_error{name + ": empty; expected an A3M, A2M, aligned FASTA or Stockholm alignment"};
+    throw data_error{name + ": empty; expected " + known_formats};
 }
 
 Msa read_msa(std::filesystem::path const& file) {
@@ -340,7 +377,7 @@ MsaFormat msa_format(std::string const& name) {
     if (found == format_names.end())
         throw usage_error{"unknown alignment format '" + name + "'" +
                           did_you_mean(name, std::vector<std::string>(format_names.begin(), format_names.end())) +
-                          "; known: a3m, a2m, sto, fasta"};
+                          "; known: a3m, a2m, sto, fasta, aln"};
     return static_cast<MsaFormat>(found - format_names.begin());
 }
 
@@ -348,6 +385,7 @@ void write_msa(std::ostream& out, Msa const& msa, MsaFormat format) {
     if (msa.rows.empty()) return;
     if (format == MsaFormat::stockholm) return write_stockholm(out, msa);
     if (format == MsaFormat::aligned_fasta) return write_aligned_fasta(out, msa);
+    if (format == MsaFormat::clustal) return write_clustal(out, msa);
     auto const widths = format == MsaFormat::a2m ? insertion_widths(msa) : std::vector<std::size_t>{};
     for (auto const& row : msa.rows) {
         write_header(out, row);

@@ -32,13 +32,13 @@ struct Msa {
     [[nodiscard]] std::size_t length() const { return rows.empty() ? 0 : rows.front().columns.size(); }
 };
 
-/// Reads A3M, A2M, aligned FASTA or Stockholm (recognised by content; gz, xz, zst too; "-" is stdin). The first row is
-/// the query; columns where it has a gap become insertions of the other rows.
+/// Reads A3M, A2M, aligned FASTA, Stockholm or Clustal (recognised by content; gz, xz, zst too; "-" is stdin). The
+/// first row is the query; columns where it has a gap become insertions of the other rows.
 ///
-/// Recognition: a first line `# STOCKHOLM` is Stockholm. Otherwise rows of one common length share their columns (A2M,
-/// aligned FASTA), and rows of unequal length are A3M, where upper-case letters and '-' are columns and lower-case
-/// letters insertions. Leading "#" lines and NUL bytes, as ColabFold writes them, are skipped. `source` is set to the
-/// file's name.
+/// Recognition: a first line `# STOCKHOLM` is Stockholm, one that begins with `CLUSTAL` is Clustal. Otherwise rows of
+/// one common length share their columns (A2M, aligned FASTA), and rows of unequal length are A3M, where upper-case
+/// letters and '-' are columns and lower-case letters insertions. Leading "#" lines and NUL bytes, as ColabFold writes
+/// them, are skipped. `source` is set to the file's name.
 /// @throws data_error with file:line and record for rows of unequal length, invalid letters, a record without a
 /// sequence,
 ///         an empty file, a query without residues, a Stockholm file that ends without "//" or holds two alignments.
@@ -47,18 +47,23 @@ Msa read_msa(std::filesystem::path const& file);
 /// The same from an open stream; `name` stands for the file in messages.
 Msa read_msa(std::istream& in, std::string const& name);
 
-enum class MsaFormat { a3m, a2m, stockholm, aligned_fasta };
+enum class MsaFormat { a3m, a2m, stockholm, aligned_fasta, clustal };
 
-/// "a3m", "a2m", "sto" or "fasta", also the file extension. `msa_format` @throws usage_error naming the closest one.
+/// "a3m", "a2m", "sto", "fasta" or "aln", also the file extension. `msa_format` @throws usage_error naming the closest
+/// one.
 std::string_view to_string(MsaFormat format);
 MsaFormat msa_format(std::string const& name);
 
-/// Writes all rows. Every format reads back to the same columns and insertions. Stockholm wants distinct row names, so
-/// a repeated id gets "/2", "/3", ... appended.
+/// Writes all rows. Every format reads back to the same columns and insertions, and all but Clustal to the same
+/// descriptions. Stockholm and Clustal want distinct row names, so a repeated id gets "/2", "/3", ... appended.
 void write_msa(std::ostream& out, Msa const& msa, MsaFormat format);
 
 /// A row as A3M letters: upper case and '-' for the L columns, lower case for insertions.
 std::string a3m_letters(MsaRow const& row);
+
+/// Longest insertion before each column and after the last, L + 1 widths: the columns that insertions take in formats
+/// where all rows have one length.
+std::vector<std::size_t> insertion_widths(Msa const& msa);
 
 /// An alignment of one row, for a protein without homologs. @throws data_error for a letter that is no residue.
 Msa query_only_msa(std::string const& id, std::string const& residues, std::string source);

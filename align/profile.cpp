@@ -1,5 +1,6 @@
 #include "align/profile.hpp"
 
+#include "align/bit_rows.hpp"
 #include "align/substitution.hpp"
 #include "data/error.hpp"
 #include "data/parallel.hpp"
@@ -28,64 +29,6 @@ void check_rectangular(Msa const& msa) {
 }
 
 // ---- identity weights ----------------------------------------------------------------------------------------------
-
-/// Set bits of a word. The portable count without the x86 instruction is a table look-up per byte; this is a third of
-/// its time.
-int bit_count(std::uint64_t word) {
-    word -= word >> 1 & 0x5555555555555555u;
-    word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
-    word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-    return static_cast<int>(word * 0x0101010101010101u >> 56);
-}
-
-/// Rows as bit planes: per row and per 64 columns, five words with the bits of the residue codes and one with the
-/// residues' places, so that 64 columns are compared by a dozen word operations.
-class BitRows {
-  public:
-    struct Word {
-        std::array<std::uint64_t, 5> code{};
-        std::uint64_t residue = 0;
-    };
-
-    explicit BitRows(Msa const& msa)
-        : words_per_row_{(msa.length() + 63) / 64}, words_(msa.depth() * words_per_row_), residues_(msa.depth()) {
-        for (std::size_t r = 0; r < msa.depth(); ++r) {
-            auto const& columns = msa.rows[r].columns;
-            for (std::size_t c = 0; c < columns.size(); ++c) {
-                if (!is_residue(columns[c])) continue;
-                Word& word = words_[r * words_per_row_ + c / 64];
-                std::uint64_t const bit = std::uint64_t{1} << (c % 64);
-                word.residue |= bit;
-                for (int plane = 0; plane < 5; ++plane)
-                    if (columns[c] >> plane & 1) word.code[plane] |= bit;
-                ++residues_[r];
-            }
-        }
-    }
-
-    /// Identity of two rows reaches the threshold; stops at the first word that excludes it.
-    [[nodiscard]] bool similar(std::size_t a, std::size_t b, double identity) const {
-        // matches >= identity * both is mismatches <= (1 - identity) * both, and both <= the shorter row. The small
-        // constant keeps 4 of 5 at 80% in spite of rounding.
-        int const allowed = static_cast<int>((1 - identity) * std::min(residues_[a], residues_[b]) + 1e-6);
-        Word const *x = &words_[a * words_per_row_], *y = &words_[b * words_per_row_];
-        int mismatches = 0, both = 0;
-        for (std::size_t w = 0; w < words_per_row_; ++w) {
-            std::uint64_t different = 0;
-            for (int plane = 0; plane < 5; ++plane) different |= x[w].code[plane] ^ y[w].code[plane];
-            std::uint64_t const shared = x[w].residue & y[w].residue;
-            mismatches += bit_count(different & shared);
-            if (mismatches > allowed) return false;
-        }
-        for (std::size_t w = 0; w < words_per_row_; ++w) both += bit_count(x[w].residue & y[w].residue);
-        return both > 0 && mismatches <= (1 - identity) * both + 1e-6;
-    }
-
-  private:
-    std::size_t words_per_row_;
-    std::vector<Word> words_;
-    std::vector<int> residues_;
-};
 
 /// Number of similar rows, the row itself included. Each pair is compared once; counts are integers added over the
 /// workers, so their order does not matter.

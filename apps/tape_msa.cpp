@@ -1,3 +1,8 @@
+#include "align/filter.hpp"
+#include "align/hhm_format.hpp"
+#include "align/hmm_format.hpp"
+#include "align/hmm_statistics.hpp"
+#include "align/pssm_format.hpp"
 #include "align/search.hpp"
 #include "apps/cli.hpp"
 #include "apps/output.hpp"
@@ -12,7 +17,9 @@
 #include "data/temporary.hpp"
 #include "data/text.hpp"
 #include "features/alignment_features.hpp"
+#include "features/alignment_page.hpp"
 #include "features/alignment_view.hpp"
+#include "features/coevolution.hpp"
 #include "features/msa_source.hpp"
 #include "features/search_database.hpp"
 
@@ -20,6 +27,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -36,7 +44,7 @@ using tape::cli::Kind;
 namespace fs = std::filesystem;
 
 tape::cli::Program program() {
-    std::string const search = "Search", output = "Output";
+    std::string const search = "Search", filter = "Rows of the alignment", output = "Output";
     std::vector<tape::cli::Option> options{
         {.name = "<query>",
          .default_value = "",
@@ -79,6 +87,38 @@ tape::cli::Program program() {
          .help = "most hits of a query, best first",
          .group = search,
          .minimum = 1},
+        {.name = "min-identity",
+         .kind = Kind::real,
+         .default_value = "0",
+         .help = "least identity of a row to the query, over facing residues",
+         .group = filter,
+         .minimum = 0,
+         .maximum = 1},
+        {.name = "max-identity",
+         .kind = Kind::real,
+         .default_value = "1",
+         .help = "highest identity of a row to the query",
+         .group = filter,
+         .minimum = 0,
+         .maximum = 1},
+        {.name = "max-pairwise-identity",
+         .kind = Kind::real,
+         .default_value = "1",
+         .help = "highest identity of any two rows; .9 removes near copies",
+         .group = filter,
+         .minimum = 0,
+         .maximum = 1},
+        {.name = "min-score",
+         .kind = Kind::real,
+         .default_value = "",
+         .help = "least BLOSUM62 score of a row against the query, bits a column",
+         .group = filter},
+        {.name = "diversity",
+         .kind = Kind::integer,
+         .default_value = "0",
+         .help = "keep the N most different rows of every 50 columns; 0 keeps all",
+         .group = filter,
+         .minimum = 0},
         {.name = "msa-dir",
          .default_value = "",
          .help = "ready alignments <id>.a3m, .a2m, .sto or .fasta; their proteins are not searched",
@@ -98,9 +138,9 @@ tape::cli::Program program() {
         {.name = "format",
          .kind = Kind::list,
          .default_value = "a3m",
-         .help = "alignment formats",
+         .help = "alignments (sto is Stockholm, aln Clustal) and profiles (PSI-BLAST, HH-suite, HMMER)",
          .group = output,
-         .choices = {"a3m", "a2m", "sto", "fasta"}},
+         .choices = {"a3m", "a2m", "sto", "fasta", "aln", "pssm", "hhm", "hmm"}},
         {.name = "features",
          .default_value = "npz",
          .help = "format of the features",
@@ -121,6 +161,11 @@ tape::cli::Program program() {
          .kind = Kind::flag,
          .default_value = "",
          .help = "print each alignment's first rows with conservation",
+         .group = output},
+        {.name = "html",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "write each alignment as a page <id>.html: rows, logo, entropy, depth, coupling map",
          .group = output},
     };
     return {.name = "tape-msa",
@@ -144,14 +189,31 @@ tape::cli::Program program() {
                 "input, database and options are kept; --force computes them again.\n"};
 }
 
+/// Profile formats, by file extension.
+constexpr std::array profile_formats{"pssm", "hhm", "hmm"};
+
+void write_profile(std::ostream& out, tape::Msa const& msa, std::string const& format, int threads) {
+    if (format == "pssm") {
+        auto const profile = tape::make_profile(msa, {.neff_identity = false});
+        return tape::write_pssm(out, tape::make_pssm(tape::decode_residues(msa.rows.front().columns), profile));
+    }
+    if (format == "hhm")
+        return tape::write_hhm(out, tape::estimate_hmm(msa, {.priors = false, .fragment_threshold = 1}));
+    auto hmm = tape::estimate_hmm(msa);
+    hmm.statistics = tape::calibrate(hmm, 42, threads);
+    tape::write_hmmer(out, hmm);
+}
+
 /// Everything asked for, checked.
 struct Settings {
     fs::path query, database, msa_directory, output, hits;
     tape::SearchOptions search;
+    tape::FilterOptions filter;
     std::vector<tape::MsaFormat> formats;
+    std::vector<std::string> profiles;
     std::string features;
     std::vector<std::string> couplings; ///< plm, mean-field, mi
-    bool coevolution = false, view = false, quiet = false, force = false, dry_run = false;
+    bool coevolution = false, view = false, html = false, quiet = false, force = false, dry_run = false;
     int threads = 1;
 
     [[nodiscard]] bool search_only() const { return output.empty(); }
@@ -172,6 +234,8 @@ Settings settings_of(Arguments const& arguments) {
         throw tape::usage_error{"--hits without -o searches only, which needs --db"};
     if (settings.search_only() && arguments.flag("view"))
         throw tape::usage_error{"--view needs alignments: name a folder with -o"};
+    if (settings.search_only() && arguments.flag("html"))
+        throw tape::usage_error{"--html needs alignments: name a folder with -o"};
     settings.threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads")));
     settings.search = {.rounds = static_cast<int>(arguments.integer("rounds")),
                        .evalue = arguments.real("evalue"),
@@ -180,9 +244,22 @@ Settings settings_of(Arguments const& arguments) {
                        .max_hits = static_cast<std::size_t>(arguments.integer("max-hits")),
                        .alignments = !settings.search_only() || arguments.real("min-coverage") > 0,
                        .threads = settings.threads};
-    for (auto const& name : arguments.list("format")) settings.formats.push_back(tape::msa_format(name));
+    settings.filter = {.min_coverage = arguments.real("min-coverage"),
+                       .min_query_identity = arguments.real("min-identity"),
+                       .max_query_identity = arguments.real("max-identity"),
+                       .max_pairwise_identity = arguments.real("max-pairwise-identity"),
+                       .diversity = static_cast<std::size_t>(arguments.integer("diversity"))};
+    if (!arguments.text("min-score").empty()) settings.filter.min_score = arguments.real("min-score");
+    if (settings.filter.min_query_identity > settings.filter.max_query_identity)
+        throw tape::usage_error{"--min-identity " + arguments.text("min-identity") + " is above --max-identity " +
+                                arguments.text("max-identity")};
+    for (auto const& name : arguments.list("format"))
+        if (std::ranges::find(profile_formats, name) != profile_formats.end())
+            settings.profiles.push_back(name);
+        else
+            settings.formats.push_back(tape::msa_format(name));
     settings.features = arguments.text("features"), settings.coevolution = arguments.flag("coevolution"),
-    settings.view = arguments.flag("view");
+    settings.view = arguments.flag("view"), settings.html = arguments.flag("html");
     settings.couplings = arguments.list("couplings"), std::erase(settings.couplings, "none");
     settings.quiet = arguments.flag("quiet"), settings.force = arguments.flag("force"),
     settings.dry_run = arguments.flag("dry-run");
@@ -277,6 +354,10 @@ class Run {
     [[nodiscard]] fs::path alignment_file(std::size_t q, tape::MsaFormat format) const {
         return settings_.output / (names_[q] + "." + std::string{tape::to_string(format)});
     }
+    [[nodiscard]] fs::path page_file(std::size_t q) const { return settings_.output / (names_[q] + ".html"); }
+    [[nodiscard]] fs::path profile_file(std::size_t q, std::string const& format) const {
+        return settings_.output / (names_[q] + "." + format);
+    }
 
     void tell_plan() const {
         std::cout << tape::counted(queries_.size(), "query record") << " of " << settings_.query.string();
@@ -318,6 +399,13 @@ class Run {
                            settings_.features + (settings_.coevolution ? " coevolution" : "");
         for (auto const& couplings : settings_.couplings) text += " " + couplings;
         for (auto const format : settings_.formats) text.append(" ").append(tape::to_string(format));
+        for (auto const& format : settings_.profiles) text.append(" ").append(format);
+        if (settings_.html) text += " page 1";
+        if (!settings_.filter.keeps_all())
+            text += formatted("\nfilter 1: %.17g %.17g %.17g %.17g %.17g %zu", settings_.filter.min_coverage,
+                              settings_.filter.min_query_identity, settings_.filter.max_query_identity,
+                              settings_.filter.min_score, settings_.filter.max_pairwise_identity,
+                              settings_.filter.diversity);
         if (database_) text += "\n" + tape::search_hash(*database_, settings_.search);
         return tape::content_hash(text + "\n" + (ready_ ? ready_->key(queries_[q]) : queries_[q].residues));
     }
@@ -328,6 +416,9 @@ class Run {
         if (settings_.features != "none" && !fs::exists(feature_file(q))) return std::nullopt;
         for (auto const format : settings_.formats)
             if (!fs::exists(alignment_file(q, format))) return std::nullopt;
+        for (auto const& format : settings_.profiles)
+            if (!fs::exists(profile_file(q, format))) return std::nullopt;
+        if (settings_.html && !fs::exists(page_file(q))) return std::nullopt;
         std::string const text = tape::read_text(state_file(q));
         std::size_t const first = text.find('\n'),
                           second = first == std::string::npos ? first : text.find('\n', first + 1);
@@ -389,6 +480,7 @@ class Run {
 
     void write_query(std::size_t q, Outcome& outcome, int threads) const {
         tape::Msa& msa = outcome.result.msa;
+        if (!outcome.kept && !settings_.filter.keeps_all()) msa = tape::filtered(msa, settings_.filter);
         if (settings_.view && !msa.rows.empty())
             outcome.view = "\n" +
                            tape::alignment_view(msa, tape::make_profile(msa, {.neff_identity = false}),
@@ -400,10 +492,16 @@ class Run {
         for (auto const format : settings_.formats)
             tape::write_atomically(alignment_file(q, format),
                                    [&](std::ostream& out) { tape::write_msa(out, msa, format); });
+        for (auto const& format : settings_.profiles)
+            tape::write_atomically(profile_file(q, format),
+                                   [&](std::ostream& out) { write_profile(out, msa, format, threads); });
         auto const features = features_of(queries_[q].id, msa, threads);
         if (settings_.features != "none") tape::write_alignment_features(feature_file(q), features);
-        auto const neff =
-            std::ranges::find(features, "neff", &std::pair<std::string, tape::Array>::first)->second.as<float>()[0];
+        auto const values = [&](std::string const& name) {
+            return std::ranges::find(features, name, &std::pair<std::string, tape::Array>::first)->second.as<float>();
+        };
+        float const neff = values("neff")[0];
+        if (settings_.html) write_page(q, msa, values("weights"), values("identity_weights"), neff);
         outcome.summary = summary(queries_[q], outcome, neff);
         if (outcome.searched) outcome.hit_rows = hit_rows(queries_[q].id, *database_, outcome.result, true);
         tape::write_text(state_file(q), content_hash(q) + '\n' + outcome.summary + '\n' + outcome.hit_rows);
@@ -424,6 +522,24 @@ class Run {
         std::throw_with_nested(tape::error{"features of record '" + id + "'"});
     }
 
+    /// Direct couplings cost (20 L)^2 for each row; long proteins get mutual information instead.
+    void write_page(std::size_t q, tape::Msa const& msa, std::span<float const> weights,
+                    std::span<float const> identity_weights, float neff) const {
+        constexpr std::size_t longest_for_couplings = 700;
+        bool const direct = msa.length() <= longest_for_couplings;
+        std::vector<float> map;
+        if (msa.depth() > 1)
+            map = tape::average_product_correction(direct ? tape::mean_field_couplings(msa, identity_weights)
+                                                          : tape::mutual_information(msa, identity_weights),
+                                                   msa.length());
+        std::string const name = direct ? "Mean-field direct couplings" : "Mutual information of columns";
+        auto const profile = tape::make_profile(msa, weights, {.neff_identity = false});
+        tape::write_text(page_file(q), tape::alignment_page(msa, profile,
+                                                            {.couplings = map,
+                                                             .couplings_name = name + ", average product correction",
+                                                             .neff = static_cast<double>(neff)}));
+    }
+
     [[nodiscard]] static std::string summary(tape::Protein const& query, Outcome const& outcome, float neff) {
         auto const& result = outcome.result;
         std::string const rounds = outcome.searched ? std::to_string(result.rounds_run) : "-";
@@ -440,7 +556,10 @@ class Run {
         if (outcome.kept || outcome.result.msa.depth() > 1) return;
         ++alone_;
         if (settings_.quiet) return;
-        if (outcome.searched)
+        if (!outcome.result.hits.empty())
+            std::cerr << "tape-msa: the filters left no row of '" << query.id
+                      << "' but the query: " << tape::counted(outcome.result.hits.size(), "hit") << " removed\n";
+        else if (outcome.searched)
             std::cerr << "tape-msa: no homologs of '" << query.id << "' in " << database_->path().filename().string()
                       << " at E <= " << settings_.search.evalue << ": wrote the query alone\n";
         else if (outcome.result.msa.source.starts_with("ready"))
