@@ -345,7 +345,8 @@ TEST_F(Cached, AnErrorKeepsTheChunksBefore) {
     std::vector<Protein> many;
     for (int p = 0; p < 100; ++p)
         many.push_back({.id = "p" + std::to_string(p), .description = {}, .residues = "ACDEF"});
-    many.push_back({.id = "throw", .description = {}, .residues = "A"});
+    // The longest comes last: missing features are computed in order of length.
+    many.push_back({.id = "throw", .description = {}, .residues = "ACDEFG"});
     auto source = open();
     EXPECT_THROW(source.prefetch(many, {.pooled = true}), data_error);
     EXPECT_GE(open().prefetch(std::span{many}.first(100), {.pooled = true}).found, 16u);
