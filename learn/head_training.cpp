@@ -85,6 +85,7 @@ double HeadOptimiser::step(at::Tensor const& loss) {
         at::Tensor square = at::zeros({}, loss.options().dtype(at::kFloat));
         for (auto const& parameter : parameters_)
             if (parameter.grad().defined()) square.add_(parameter.grad().square().sum());
+        if (!std::isfinite(square.item<float>())) return loss.item<double>(); // a step out of range is no step
         at::Tensor const scale = at::clamp_max(at::rsqrt(square + 1e-12), 1.0);
         for (auto const& parameter : parameters_)
             if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);

@@ -32,7 +32,7 @@ common=(--preset full --threads "${THREADS:-0}" --no-baseline)
 say "One-hot and UniRep, all training proteins of the protein-level tasks"
 "$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks remote_homology,fluorescence,stability --seeds 1 -o "$work/protein"
 say "Alignments from Swiss-Prot"
-"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-2}" \
+"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-1}" \
   --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
 
 say "Side by side"
