@@ -80,7 +80,7 @@ TEST_F(TapeData, EveryTaskSurvivesEveryFormat) {
     for (auto const& [task, split] : splits) {
         bool const pairs = task == "contact";
         std::string const native = pairs ? "ref.jsonl" : "ref.csv", back = pairs ? "back.jsonl" : "back.csv";
-        ASSERT_EQ(run("export " + task + " " + split + " -o " + native).code, 0);
+        ASSERT_EQ(run("export " + task + " " + split + " --force -o " + native).code, 0);
         for (std::string const format : {"csv", "jsonl", "fasta", "tape-json"}) {
             if (pairs && (format == "csv" || format == "fasta")) continue; // refused: see WrongLinesAreExplained
             ASSERT_EQ(run("export " + task + " " + split + " --force -o copy --format " + format).code, 0);
