@@ -82,7 +82,9 @@ void read_transitions(LineReader& lines, ProfileHmm& hmm, std::size_t node) {
     };
     for (auto const& [first, count, name] :
          {State{0, 3, "match transitions"}, State{3, 2, "insert transitions"}, State{5, 2, "delete transitions"}}) {
-        auto const values = probabilities(lines, words, first, count, name);
+        // HH-suite writes '*' for both ways out of an insert or delete state that no row visits.
+        bool const unused = first > 0 && words[first] == "*" && words[first + 1] == "*";
+        auto const values = unused ? std::vector<double>{1, 0} : probabilities(lines, words, first, count, name);
         for (std::size_t t = 0; t < count; ++t)
             hmm.transitions(static_cast<Eigen::Index>(node), static_cast<Eigen::Index>(first + t)) =
                 static_cast<float>(values[t]);

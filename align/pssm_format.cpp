@@ -132,9 +132,9 @@ Pssm read_pssm(std::istream& in, std::string const& name) {
         read_position(lines, words, pssm);
     }
     if (pssm.length() == 0) lines.fail("no positions before the parameters");
-    lines.require("the parameters 'Standard Ungapped'");
-    if (!lines.text().starts_with("Standard Ungapped"))
-        lines.fail("expected 'Standard Ungapped', saw " + shown(lines.text()));
+    lines.require("the parameters 'Standard Ungapped' or 'PSI Ungapped'");
+    if (lines.text().find("Ungapped") == std::string::npos)
+        lines.fail("expected 'Standard Ungapped' or 'PSI Ungapped', saw " + shown(lines.text()));
     auto const length = static_cast<Eigen::Index>(pssm.length());
     pssm.scores.conservativeResize(length, amino_acid_count),
         pssm.percentages.conservativeResize(length, amino_acid_count);

@@ -34,7 +34,7 @@ void write_pssm(std::ostream& out, Pssm const& pssm);
 
 /// Reads that format; the last two columns may be missing (older programs).
 /// @throws data_error with file:line for another format, a missing or impossible value, positions out of order, a file
-///         that ends before the parameters "Standard Ungapped".
+///         that ends before the parameters ("Standard Ungapped" or "PSI Ungapped").
 Pssm read_pssm(std::istream& in, std::string const& name);
 Pssm read_pssm(std::filesystem::path const& file);
 

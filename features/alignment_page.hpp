@@ -10,7 +10,7 @@ namespace tape {
 
 struct PageOptions {
     std::span<float const> couplings = {}; ///< L x L, symmetric, after average product correction; empty leaves it out
-    std::string couplings_name;            ///< "mean-field direct couplings, ...", for the caption
+    std::string couplings_name = {};       ///< "mean-field direct couplings, ...", for the caption
     double neff = 0;                       ///< effective sequences at 80% identity; 0 leaves it out
 };
 

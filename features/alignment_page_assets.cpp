@@ -84,7 +84,7 @@ const draw=()=>{
   pen.textAlign='left';pen.fillStyle=colour.box;pen.fillRect(0,0,gutter-2,HEAD-1);pen.fillStyle=colour.muted;
   pen.fillText(shown.length.toLocaleString('en')+' rows',8,HEAD/2);
   pen.fillStyle=colour.rule;pen.fillRect(0,HEAD-1,w,1);pen.fillRect(gutter-2,0,1,h)};
-const fit=id=>{const n=Math.floor((gutter-16)/7.3);return id.length>n?id.slice(0,n-1)+'\u2026':id};
+const fit=id=>{const n=Math.floor((gutter-16)/7.3);return id.length>n?'\u2026'+id.slice(1-n):id};
 let waiting=false;
 const soon=()=>{if(!waiting){waiting=true;requestAnimationFrame(()=>{waiting=false;draw()})}};
 const choose=()=>{const key=$('sort').value,word=$('find').value.trim().toLowerCase();

@@ -123,6 +123,31 @@ class GappedPlacement {
     std::size_t end_i_ = 0, end_j_ = 0;
 };
 
+/// The row as A3M letters over the placed columns; empty without insertions. An insertion stays where the columns on
+/// both its sides stay side by side.
+std::string placed_insertions(MsaRow const& row, std::span<int const> columns, std::span<Residue const> placed) {
+    std::vector<std::string> before(row.columns.size() + 1);
+    std::size_t column = 0;
+    for (char const letter : row.insertions)
+        if (letter >= 'a' && letter <= 'z')
+            before[column] += letter;
+        else
+            ++column;
+    std::string letters;
+    bool inserted = false;
+    int previous = -1;
+    for (std::size_t c = 0; c <= columns.size(); ++c) {
+        int const next = c < columns.size() ? columns[c] : static_cast<int>(row.columns.size());
+        if (next == previous + 1 && (c == 0 || previous >= 0)) {
+            std::string const& insertion = before[static_cast<std::size_t>(next)];
+            letters += insertion, inserted = inserted || !insertion.empty();
+        }
+        if (c < columns.size()) letters += residue_letter(placed[c]);
+        previous = next;
+    }
+    return inserted ? letters : std::string{};
+}
+
 } // namespace
 
 std::string Placement::text() const {
@@ -158,9 +183,14 @@ Msa placed_alignment(Msa const& msa, Placement const& placement) {
             columns.push_back(column >= 0 ? row.columns[static_cast<std::size_t>(column)]
                               : is_query  ? unknown_code
                                           : gap_code);
-        if (is_query || std::ranges::any_of(columns, [](Residue code) { return code != gap_code; }))
-            part.rows.push_back(
-                {.id = row.id, .description = row.description, .columns = std::move(columns), .insertions = {}});
+        if (is_query || std::ranges::any_of(columns, [](Residue code) { return code != gap_code; })) {
+            auto insertions =
+                row.insertions.empty() ? std::string{} : placed_insertions(row, placement.columns, columns);
+            part.rows.push_back({.id = row.id,
+                                 .description = row.description,
+                                 .columns = std::move(columns),
+                                 .insertions = std::move(insertions)});
+        }
     }
     return part;
 }

@@ -29,7 +29,7 @@ struct Placement {
 std::optional<Placement> place(std::span<Residue const> protein, std::span<Residue const> query);
 
 /// The alignment over the residues of the placed protein: row 0 is the query there (unknown where it has no residue),
-/// rows without any residue are dropped, insertions are forgotten.
+/// rows without any residue are dropped, insertions stay between columns that stay side by side.
 Msa placed_alignment(Msa const& msa, Placement const& placement);
 
 } // namespace tape

@@ -45,6 +45,33 @@ constexpr char const* stockholm = "# STOCKHOLM 1.0\n"
                                   "q  ACD.\nb  A-Dg\nc ACDk\nd --D.\n#=GC RF xxx.\n\n"
                                   "q  .EF.\nb  hEF.\nc .E-.\nd .EFw\n#=GC RF .xx.\n//\n";
 
+constexpr char const* clustal = "CLUSTAL W (1.83) multiple sequence alignment\n\n"
+                                "q  ACD--  3\nb  A-DGH  4\nc  ACDK-\nd  --D--\n     *  \n\n"
+                                "q  EF-  5\nb  EF-  6\nc  E--\nd  EFW\n     *  \n";
+
+TEST(Msa, ClustalGivesTheSameAlignment) {
+    Msa const msa = parse(clustal), reference = parse(a3m);
+    ASSERT_EQ(msa.depth(), 4u);
+    for (std::size_t r = 0; r < 4; ++r) {
+        EXPECT_EQ(msa.rows[r].id, reference.rows[r].id);
+        EXPECT_EQ(msa.rows[r].columns, reference.rows[r].columns);
+        EXPECT_EQ(msa.rows[r].insertions, reference.rows[r].insertions);
+    }
+    EXPECT_EQ(
+        message_of("CLUSTAL\n\nq ACD\nb AC\n"),
+        "x.a3m:4: record 'b': 2 columns where the query 'q' has 3; the row is damaged or the rows are not aligned");
+    EXPECT_EQ(message_of("CLUSTAL\n\nq\n"), "x.a3m:3: expected a name, letters and perhaps a count, saw 'q'");
+    EXPECT_EQ(message_of("CLUSTAL\n\n"),
+              "x.a3m: no rows; expected an A3M, A2M, aligned FASTA, Stockholm or Clustal alignment");
+}
+
+TEST(Msa, ClustalMarksConservation) {
+    Msa const msa = parse(">q\nMAIDW\n>b\nMSVDC\n>c\nMTLDG\n>d\nMTL-G\n");
+    EXPECT_EQ(write(msa, MsaFormat::clustal), "CLUSTAL multiple sequence alignment\n\n"
+                                              "q      MAIDW\nb      MSVDC\nc      MTLDG\nd      MTL-G\n"
+                                              "       *::  \n");
+}
+
 TEST(Msa, FourFormatsGiveOneAlignment) {
     for (auto const* text : {a3m, a2m, fasta, stockholm}) {
         Msa const msa = parse(text);
@@ -101,12 +128,13 @@ TEST(Msa, RandomAlignmentsSurviveEveryRoundTrip) {
             if (row.columns.size() != text.size()) row.insertions = text;
             msa.rows.push_back(row);
         }
-        for (auto const format : {MsaFormat::a3m, MsaFormat::a2m, MsaFormat::stockholm, MsaFormat::aligned_fasta}) {
+        for (auto const format :
+             {MsaFormat::a3m, MsaFormat::a2m, MsaFormat::stockholm, MsaFormat::aligned_fasta, MsaFormat::clustal}) {
             Msa const again = parse(write(msa, format));
             ASSERT_EQ(again.depth(), msa.depth());
             for (std::size_t r = 0; r < msa.depth(); ++r) {
                 EXPECT_EQ(again.rows[r].id, msa.rows[r].id);
-                EXPECT_EQ(again.rows[r].description, msa.rows[r].description);
+                EXPECT_EQ(again.rows[r].description, format == MsaFormat::clustal ? "" : msa.rows[r].description);
                 EXPECT_EQ(again.rows[r].columns, msa.rows[r].columns) << to_string(format);
                 EXPECT_EQ(again.rows[r].insertions, msa.rows[r].insertions) << to_string(format);
             }
@@ -148,12 +176,13 @@ TEST(Msa, QueryGapsAndQueryInsertionsOfA3m) {
 }
 
 TEST(Msa, ErrorsNameFileLineAndRecord) {
-    EXPECT_EQ(message_of(""), "x.a3m: empty; expected an A3M, A2M, aligned FASTA or Stockholm alignment");
-    EXPECT_EQ(message_of("\n\n"), "x.a3m: empty; expected an A3M, A2M, aligned FASTA or Stockholm alignment");
-    EXPECT_EQ(message_of("#5\t1\n"), "x.a3m: no rows; expected an A3M, A2M, aligned FASTA or Stockholm alignment");
+    EXPECT_EQ(message_of(""), "x.a3m: empty; expected an A3M, A2M, aligned FASTA, Stockholm or Clustal alignment");
+    EXPECT_EQ(message_of("\n\n"), "x.a3m: empty; expected an A3M, A2M, aligned FASTA, Stockholm or Clustal alignment");
+    EXPECT_EQ(message_of("#5\t1\n"),
+              "x.a3m: no rows; expected an A3M, A2M, aligned FASTA, Stockholm or Clustal alignment");
     EXPECT_EQ(message_of("ACDEF\n"),
-              "x.a3m:1: text before the first '>': 'ACDEF'; expected an A3M, A2M, aligned FASTA or "
-              "Stockholm alignment");
+              "x.a3m:1: text before the first '>': 'ACDEF'; expected an A3M, A2M, aligned FASTA, Stockholm or Clustal "
+              "alignment");
     EXPECT_EQ(message_of(">q\nACDEF\n>b\nAC1EF\n"),
               "x.a3m:4: record 'b': '1' at column 3 is neither a residue nor a gap");
     EXPECT_EQ(message_of(">q\nACDEF\n>b\n>c\nACDEF\n"), "x.a3m:3: record 'b': no sequence");

@@ -140,6 +140,61 @@ TEST_F(TapeMsa, AllFormatsAndAView) {
     EXPECT_NE(outcome.out.find("and 10 more rows"), std::string::npos);
 }
 
+TEST_F(TapeMsa, ProfilesAndAPage) {
+    std::vector<std::string> const line{"q.fasta",          "--db",   "db.tdb",     "-o",  "out", "--format",
+                                        "aln,pssm,hhm,hmm", "--html", "--features", "none"};
+    auto const outcome = run("tape-msa", line);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(read("out/first.aln").starts_with("CLUSTAL"));
+    EXPECT_TRUE(read("out/first.pssm").starts_with("\nLast position-specific scoring matrix"));
+    EXPECT_TRUE(read("out/first.hhm").starts_with("HHsearch 1.5\nNAME  first\n"));
+    auto const hmm = read("out/first.hmm");
+    EXPECT_TRUE(hmm.starts_with("HMMER3/f [tape]\nNAME  first\nLENG  90\n"));
+    EXPECT_NE(hmm.find("STATS LOCAL FORWARD"), std::string::npos);
+    EXPECT_NE(read("out/first.html").find("<h2>Couplings</h2>"), std::string::npos);
+    EXPECT_EQ(read("out/lonely.html").find("<h2>Couplings</h2>"), std::string::npos);
+    // A page that is gone is written again.
+    std::filesystem::remove(path("out/first.html"));
+    auto const table = lines(run("tape-msa", line).out);
+    EXPECT_FALSE(table[1].ends_with(" (kept)"));
+    EXPECT_TRUE(table[2].ends_with(" (kept)"));
+    EXPECT_EQ(read("out/first.hmm"), hmm);
+}
+
+TEST_F(TapeMsa, RowsAreFiltered) {
+    auto const rows = [&](std::vector<std::string> const& extra) {
+        std::vector<std::string> line{"q.fasta", "--db", "db.tdb", "-o", "out", "--quiet"};
+        line.insert(line.end(), extra.begin(), extra.end());
+        EXPECT_EQ(run("tape-msa", line).exit_code, 0);
+        return std::ranges::count(read("out/first.a3m"), '>');
+    };
+    EXPECT_EQ(rows({}), 31);
+    EXPECT_EQ(rows({"--max-pairwise-identity", "0.5"}), 1);
+    EXPECT_EQ(rows({"--diversity", "10"}), 10);
+    auto const similar = rows({"--min-identity", "0.75"});
+    EXPECT_GT(similar, 1);
+    EXPECT_LT(similar, 31);
+    EXPECT_EQ(rows({"--max-identity", "0.7499"}) + similar, 32);
+    EXPECT_EQ(rows({"--min-score", "6"}), 1);
+    // Hits stay in the table.
+    EXPECT_EQ(lines(read("out/hits.tsv")).size(), 43u);
+    auto const none = run("tape-msa", {"q.fasta", "--db", "db.tdb", "-o", "out", "--min-score", "6"});
+    EXPECT_NE(none.out.find("first"), std::string::npos);
+    auto const forced = run("tape-msa", {"q.fasta", "--db", "db.tdb", "-o", "out", "--min-score", "6", "--force"});
+    EXPECT_NE(forced.err.find("tape-msa: the filters left no row of 'first' but the query: 30 hits removed\n"),
+              std::string::npos)
+        << forced.err;
+}
+
+TEST_F(TapeMsa, ReadyAlignmentsKeepTheirInsertions) {
+    std::string row = first_;
+    row.insert(40, "wwk");
+    write("one.fasta", ">first\n" + first_ + "\n");
+    write("ready/first.a3m", ">x\n" + first_ + "\n>y\n" + row + "\n");
+    EXPECT_EQ(run("tape-msa", {"one.fasta", "--msa-dir", "ready", "-o", "out"}).exit_code, 0);
+    EXPECT_EQ(read("out/first.a3m"), ">first\n" + first_ + "\n>y\n" + row + "\n");
+}
+
 TEST_F(TapeMsa, ReadyAlignmentsAreNotSearched) {
     write("ready/first.a3m", ">x\n" + first_ + "\n>y\n" + relative(first_, 5) + "\n");
     auto const outcome = run("tape-msa", {"q.fasta", "--msa-dir", "ready", "--db", "db.tdb", "-o", "out"});
@@ -221,8 +276,13 @@ TEST_F(TapeMsa, UsageErrors) {
               "tape-msa: name a folder with -o, or a file with --hits to search only");
     EXPECT_EQ(error_of({"q.fasta", "--msa-dir", "x", "--hits", "h.tsv"}),
               "tape-msa: --hits without -o searches only, which needs --db");
-    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--format", "a3n"}),
-              "tape-msa: --format: expected a3m, a2m, sto or fasta, saw 'a3n' (did you mean `a3m`?)");
+    EXPECT_EQ(
+        error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--format", "a3n"}),
+        "tape-msa: --format: expected a3m, a2m, sto, fasta, aln, pssm, hhm or hmm, saw 'a3n' (did you mean `a3m`?)");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "--hits", "h.tsv", "--html"}),
+              "tape-msa: --html needs alignments: name a folder with -o");
+    EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--min-identity", "0.9", "--max-identity", "0.5"}),
+              "tape-msa: --min-identity 0.9 is above --max-identity 0.5");
     EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--threads", "-1"}),
               "tape-msa: --threads: expected 0 or more, saw -1");
     EXPECT_EQ(error_of({"q.fasta", "--db", "db.tdb", "-o", "out", "--rounds", "0"}),
