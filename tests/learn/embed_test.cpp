@@ -70,7 +70,7 @@ TEST(EmbedProgram, ReadsUniRepAndReportsProblems) {
     auto const values = read_npz(folder / "out.npz"), expected = read_npz(test::golden("unirep_single_expected.npz"));
     for (std::size_t k = 0; k < 6; ++k)
         EXPECT_NEAR(values.at("p0").as<float>()[k], expected.at("average0").as<double>()[k], 2e-6);
-    std::filesystem::remove(folder / "out.npz");
+    std::filesystem::remove(folder / "out.npz"), std::filesystem::remove(folder / "out.npz.manifest.json");
 
     auto const unknown = run({"--model", "transfomer"});
     EXPECT_EQ(unknown.exit_code, 2);
