@@ -5,6 +5,8 @@
 #include <sched.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -45,6 +47,8 @@ TEST(Parallel, TheFirstExceptionStopsTheRest) {
             parallel_for(1'000'000, threads, [&](std::size_t index, int) {
                 ++visits;
                 if (index == 10) throw data_error{"record 10"};
+                // The worker that throws may be set aside for a while: the rest must not be through by then.
+                if (index > 10) std::this_thread::sleep_for(std::chrono::microseconds{100});
             });
         });
         EXPECT_EQ(outcome.message, "record 10");
