@@ -6,10 +6,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <thread>
 #include <mutex>
 #include <numeric>
 #include <set>
+#include <thread>
 #include <vector>
 
 namespace tape {
