@@ -24,7 +24,8 @@ function(tape_compile_options target)
   endif()
   target_compile_definitions(${target} PRIVATE TAPE_VERSION="${PROJECT_VERSION}")
   if(TAPE_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${TAPE_SANITIZE} -fno-sanitize-recover=all -g)
+    target_compile_options(${target} PRIVATE -fsanitize=${TAPE_SANITIZE} -fno-sanitize-recover=all -g1)
+    target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS) # out-of-range indices within one allocation too
     target_link_options(${target} PRIVATE -fsanitize=${TAPE_SANITIZE})
     if(TAPE_SANITIZE MATCHES "thread")
       # libgomp is not instrumented, so its barriers are invisible to the sanitizer: see data/parallel.cpp.
