@@ -3,8 +3,9 @@
 #
 #   run.sh BUILD_DIR [cmake arguments]            installs the build into a temporary prefix, builds the consumer against it
 #                                                 through find_package(tape), moves the prefix and runs the programs
-#   run.sh --source SOURCE_DIR [cmake arguments]  builds the consumer with the source tree through add_subdirectory; this
-#                                                 compiles the libraries again (-DTAPE_WITH_LEARN=OFF: seconds with ccache)
+#   run.sh --source SOURCE_DIR [cmake arguments]  builds the consumer with the source tree through add_subdirectory, which
+#                                                 compiles the libraries again: 5 to 6 CPU minutes, half of it with
+#                                                 -DTAPE_WITH_LEARN=OFF, less with -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
