@@ -14,6 +14,10 @@ inline constexpr int residue_code_count = 22;
 /// gap -4.
 extern std::array<std::array<std::int8_t, residue_code_count>, residue_code_count> const blosum62;
 
+/// PFASUM43 (Keul, Hess, Goesele & Hamacher, BMC Bioinformatics 18:293, 2017), in the unit FAMSA uses; by
+/// residue code, amino acids only.
+extern std::array<std::array<float, amino_acid_count>, amino_acid_count> const pfasum43;
+
 /// Ungapped lambda of BLOSUM62 under `background_frequencies`, per half-bit unit: the root of sum p_a p_b exp(lambda
 /// S_ab) = 1.
 double blosum62_lambda();
