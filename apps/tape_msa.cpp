@@ -1,3 +1,4 @@
+#include "align/family.hpp"
 #include "align/filter.hpp"
 #include "align/hhm_format.hpp"
 #include "align/hmm_format.hpp"
@@ -46,10 +47,11 @@ namespace fs = std::filesystem;
 tape::cli::Program program() {
     std::string const search = "Search", filter = "Rows of the alignment", output = "Output";
     std::vector<tape::cli::Option> options{
-        {.name = "<query>",
+        {.name = "<query>", .default_value = "", .help = "FASTA file of the proteins (gz, xz, zst too; - is stdin)"},
+        {.name = "set",
          .default_value = "",
-         .help = "FASTA file of the proteins (gz, xz, zst too; - is stdin)",
-         .required = true},
+         .help = "align the proteins of this FASTA file with each other instead; -o then names the aligned FASTA file",
+         .placeholder = "FILE"},
         {.name = "db",
          .default_value = "",
          .help = "database to search: .tdb, or FASTA (a database is then made of it and kept in the cache)",
@@ -175,7 +177,8 @@ tape::cli::Program program() {
             .options = std::move(options),
             .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
                          "tape-msa queries.fasta --db db.tdb --rounds 1 --evalue 10000 --hits hits.tsv",
-                         "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view"},
+                         "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view",
+                         "tape-msa --set family.fasta -o aligned.fasta"},
             .notes =
                 "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
                 "features: residues,\n"
@@ -597,7 +600,41 @@ class Run {
     std::optional<tape::MsaSource> ready_;
 };
 
-void run(Arguments const& arguments) { Run{arguments}(); }
+/// --set: one aligned FASTA file, rows in the order given.
+void align_set(Arguments const& arguments) {
+    for (auto const* other : {"db", "msa-dir", "hits"})
+        if (!arguments.text(other).empty())
+            throw tape::usage_error{std::string{"--set aligns the proteins of its file alone; leave out --"} + other};
+    if (!arguments.positional().empty())
+        throw tape::usage_error{"--set names the proteins to align; leave out '" + arguments.positional().front() +
+                                "'"};
+    fs::path const file = arguments.text("set"), output = arguments.text("output");
+    if (output.empty()) throw tape::usage_error{"name the aligned FASTA file with -o (- is stdout)"};
+    auto const proteins = tape::read_fasta(file);
+    std::ostream& out = output == "-" ? std::cerr : std::cout;
+    if (arguments.flag("dry-run")) {
+        out << tape::counted(proteins.size(), "protein") << " of " << file.string() << "; would write "
+            << output.string() << '\n';
+        return;
+    }
+    std::vector<std::vector<tape::Residue>> sequences;
+    for (auto const& protein : proteins) sequences.push_back(tape::encode_residues(protein.residues));
+    tape::FamilyOptions options;
+    options.threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads")));
+    auto const alignment = tape::align_family(sequences, options);
+    auto rows = proteins;
+    for (std::size_t r = 0; r < rows.size(); ++r)
+        rows[r].residues = tape::aligned_letters(alignment, r, proteins[r].residues);
+    tape::write_atomically(output, [&](std::ostream& to) { tape::write_fasta(to, rows); });
+    if (!arguments.flag("quiet"))
+        out << output.string() << ": " << tape::counted(rows.size(), "protein") << ", "
+            << tape::counted(alignment.length, "column") << '\n';
+}
+
+void run(Arguments const& arguments) {
+    if (!arguments.text("set").empty()) return align_set(arguments);
+    Run{arguments}();
+}
 
 } // namespace
 

@@ -297,5 +297,35 @@ TEST_F(TapeMsa, ADryRunWritesNothing) {
     EXPECT_EQ(files(), before);
 }
 
+TEST_F(TapeMsa, ASetIsAlignedWithItself) {
+    write("family.fasta",
+          ">whole some words\nMKTAYIAKQRWISFVKSHFSRQ\n>lower\nmktayiakqrwshfsrq\n>odd\nMKTAYIAKBRWISFVKSHFSRQ\n");
+    auto const outcome = run("tape-msa", {"--set", "family.fasta", "-o", "aligned.fasta"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.out, "aligned.fasta: 3 proteins, 22 columns\n");
+    EXPECT_EQ(outcome.err, "");
+    std::string const aligned = ">whole some words\nMKTAYIAKQRWISFVKSHFSRQ\n>lower\nMKTAYIAKQRW-----SHFSRQ\n"
+                                ">odd\nMKTAYIAKBRWISFVKSHFSRQ\n";
+    EXPECT_EQ(read("aligned.fasta"), aligned);
+    EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", "-", "--threads", "2", "--quiet"}).out, aligned);
+}
+
+TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
+    auto const error_of = [&](std::vector<std::string> const& arguments) {
+        auto const outcome = run("tape-msa", arguments);
+        EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+        return lines(outcome.err).at(0);
+    };
+    write("family.fasta", ">a\nMKTAY\n>b\n>c\nMKT\n");
+    EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the aligned FASTA file with -o (- is stdout)");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "--db", "db.tdb", "-o", "a.fasta"}),
+              "tape-msa: --set aligns the proteins of its file alone; leave out --db");
+    EXPECT_EQ(error_of({"q.fasta", "--set", "q.fasta", "-o", "a.fasta"}),
+              "tape-msa: --set names the proteins to align; leave out 'q.fasta'");
+    auto const outcome = run("tape-msa", {"--set", "family.fasta", "-o", "a.fasta"});
+    EXPECT_EQ(outcome.exit_code, 3);
+    EXPECT_NE(outcome.err.find("family.fasta:"), std::string::npos) << outcome.err;
+}
+
 } // namespace
 } // namespace tape
