@@ -608,8 +608,11 @@ void align_set(Arguments const& arguments) {
     if (!arguments.positional().empty())
         throw tape::usage_error{"--set names the proteins to align; leave out '" + arguments.positional().front() +
                                 "'"};
-    fs::path const file = arguments.text("set"), output = arguments.text("output");
-    if (output.empty()) throw tape::usage_error{"name the aligned FASTA file with -o (- is stdout)"};
+    fs::path const file = arguments.text("set");
+    if (arguments.text("output").empty())
+        throw tape::usage_error{"name the aligned FASTA file with -o (- is stdout)"};
+    tape::cli::OutputFile written{program(), arguments, arguments.text("output")};
+    auto const& output = written.path();
     auto const proteins = tape::read_fasta(file);
     std::ostream& out = output == "-" ? std::cerr : std::cout;
     if (arguments.flag("dry-run")) {
@@ -625,7 +628,9 @@ void align_set(Arguments const& arguments) {
     auto rows = proteins;
     for (std::size_t r = 0; r < rows.size(); ++r)
         rows[r].residues = tape::aligned_letters(alignment, r, proteins[r].residues);
+    if (file != "-") written.add_input(file.string(), tape::content_hash_of_file(file));
     tape::write_atomically(output, [&](std::ostream& to) { tape::write_fasta(to, rows); });
+    written.write_manifest({{"columns", std::to_string(alignment.length)}});
     if (!arguments.flag("quiet"))
         out << output.string() << ": " << tape::counted(rows.size(), "protein") << ", "
             << tape::counted(alignment.length, "column") << '\n';

@@ -317,6 +317,9 @@ TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
         return lines(outcome.err).at(0);
     };
     write("family.fasta", ">a\nMKTAY\n>b\n>c\nMKT\n");
+    std::string const whole = read("family.fasta");
+    EXPECT_NE(error_of({"--set", "family.fasta", "-o", "family.fasta"}).find("--force"), std::string::npos);
+    EXPECT_EQ(read("family.fasta"), whole);
     EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the aligned FASTA file with -o (- is stdout)");
     EXPECT_EQ(error_of({"--set", "q.fasta", "--db", "db.tdb", "-o", "a.fasta"}),
               "tape-msa: --set aligns the proteins of its file alone; leave out --db");
