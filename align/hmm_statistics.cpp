@@ -155,8 +155,9 @@ double gumbel_location(std::span<double const> scores, double lambda) {
 }
 
 GumbelFit fit_gumbel(std::span<double const> scores) {
+    if (scores.empty()) throw error{"a Gumbel law cannot be fitted to no scores"};
     auto const [lowest, highest] = std::ranges::minmax(scores);
-    if (scores.empty() || lowest == highest) throw error{"a Gumbel law cannot be fitted to equal scores"};
+    if (lowest == highest) throw error{"a Gumbel law cannot be fitted to equal scores"};
     double const mean = std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
     // Derivative of the log-likelihood in lambda, mu eliminated: 1/lambda - mean + sum x e^(-lambda x) / sum e^(-lambda
     // x). It falls with lambda; differences to the lowest score keep the exponentials in range.

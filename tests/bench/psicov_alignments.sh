@@ -26,8 +26,6 @@ printf 'with homologs at E <= 1e-3\t%s of %s\tmedian hits\t%s\n' "$(wc -l <"$wor
 for id in $(grep '^>' "$work/queries.fasta" | cut -c2- | cut -d' ' -f1); do
     grep -q "^$id	" "$work/2/hits.tsv" || printf 'query only\t%s\n' "$id"
 done
-differing=$(for file in "$work"/1/*; do
-    [ "$(basename "$file")" = manifest.json ] || cmp -s "$file" "$work/2/$(basename "$file")" || echo "$file"
-done | wc -l)
+differing=$(diff -rq --exclude manifest.json "$work/1" "$work/2" | wc -l) # a file on one side only counts too
 printf 'files that differ between 1 and 2 threads\t%s\n' "$differing"
 [ "$differing" -eq 0 ]
