@@ -10,6 +10,9 @@
 #include <numbers>
 
 namespace tape {
+namespace {
+constexpr int most_out_of_range = 20;
+}
 
 at::Device head_device(std::string const& name) {
     if (name == "cpu") return at::kCPU;
@@ -72,7 +75,7 @@ HeadOptimiser::HeadOptimiser(std::vector<at::Tensor> parameters, double rate, st
     : parameters_{std::move(parameters)}, adam_{parameters_, torch::optim::AdamWOptions{rate}.weight_decay(0.01)},
       rate_{rate}, steps_{std::max<std::int64_t>(1, steps)} {}
 
-double HeadOptimiser::step(at::Tensor const& loss) {
+void HeadOptimiser::step(at::Tensor const& loss) {
     double const share = static_cast<double>(done_++) / static_cast<double>(steps_);
     double const warm = std::min(1.0, (share + 1.0 / static_cast<double>(steps_)) / 0.05);
     double const cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, share)));
@@ -85,13 +88,17 @@ double HeadOptimiser::step(at::Tensor const& loss) {
         at::Tensor square = at::zeros({}, loss.options().dtype(at::kFloat));
         for (auto const& parameter : parameters_)
             if (parameter.grad().defined()) square.add_(parameter.grad().square().sum());
-        if (!std::isfinite(square.item<float>())) return loss.item<double>(); // a step out of range is no step
+        if (!std::isfinite(square.item<float>())) {
+            if (++out_of_range_ < most_out_of_range) return;
+            throw error{"the head's training diverged: no finite gradient in " + std::to_string(out_of_range_) +
+                        " steps in a row, at step " + std::to_string(done_) + " of " + std::to_string(steps_)};
+        }
+        out_of_range_ = 0;
         at::Tensor const scale = at::clamp_max(at::rsqrt(square + 1e-12), 1.0);
         for (auto const& parameter : parameters_)
             if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);
     }
     adam_.step();
-    return loss.item<double>();
 }
 
 } // namespace tape

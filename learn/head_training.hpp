@@ -44,14 +44,16 @@ class HeadParameters {
 class HeadOptimiser {
   public:
     HeadOptimiser(std::vector<at::Tensor> parameters, double rate, std::int64_t steps);
-    /// Back-propagates and updates; returns the loss.
-    double step(at::Tensor const& loss);
+    /// Back-propagates and updates. A gradient that is not finite changes nothing; @throws tape::error after 20 of them
+    /// in a row, for such a network would only predict what it began with.
+    void step(at::Tensor const& loss);
 
   private:
     std::vector<at::Tensor> parameters_;
     torch::optim::AdamW adam_;
     double rate_;
     std::int64_t steps_, done_ = 0;
+    int out_of_range_ = 0; ///< steps in a row
 };
 
 } // namespace tape

@@ -22,10 +22,6 @@ constexpr std::int64_t row_kernel = 5;
 constexpr std::array<std::int64_t, 4> dilations{1, 2, 4, 1};
 constexpr double dropout_share = 0.125;
 constexpr double learning_rate = 4e-3;
-/// Adam moves every weight by about the learning rate, so a projection from n inputs moves n times as far. Above this
-/// width the weights count for less in proportion (Yang et al., Tensor Programs V, arXiv:2203.03466, 2022); UniRep's
-/// 1,900 features made the head diverge without.
-constexpr double narrow_width = 128;
 constexpr std::int64_t crop_size = 128;
 constexpr std::int64_t size_step =
     32; // maps are filled up to a multiple: oneDNN compiles its kernels anew for every size
@@ -139,9 +135,8 @@ class PairNetwork {
     PairNetwork(int width, int pair_width, double log_odds, std::uint64_t seed, at::Device device, at::ScalarType type)
         : parameters_{seed, device}, device_{device}, type_{type} {
         auto const inputs = separation_channels + pair_width;
-        row_scale_ = std::min(1.0, narrow_width / std::max(1, width));
         project_ = parameters_.draw({projection, row_kernel * width},
-                                    std::sqrt(1.0 / static_cast<double>(row_kernel * width)) / row_scale_);
+                                    std::sqrt(1.0 / static_cast<double>(row_kernel * width)));
         project_bias_ = parameters_.constant({projection}, 0);
         single_ = parameters_.draw({channels, projection}, std::sqrt(0.5 / projection));
         product_ = parameters_.draw({channels, projection}, std::sqrt(1.0 / projection));
@@ -193,7 +188,10 @@ class PairNetwork {
         at::Tensor const windows = at::constant_pad_nd(rows, {0, 0, row_kernel / 2, row_kernel / 2})
                                        .as_strided({length, row_kernel * width}, {width, 1})
                                        .contiguous();
-        at::Tensor const z = at::linear(windows, (project_ * row_scale_).to(type_), project_bias_.to(type_));
+        // Scaled to unit mean square (Zhang & Sennrich, NeurIPS 2019): Adam moves every weight by about the learning
+        // rate, so the projection of n inputs moves n times as far, and with UniRep's 1,900 the product below ran away.
+        at::Tensor const z =
+            at::rms_norm(at::linear(windows, project_.to(type_), project_bias_.to(type_)), {projection});
         auto const cut = [&](std::int64_t begin) {
             return at::constant_pad_nd(z.narrow(0, begin, window.size), {0, 0, 0, filled - window.size});
         };
@@ -238,7 +236,6 @@ class PairNetwork {
     HeadParameters parameters_;
     at::Device device_;
     at::ScalarType type_;
-    double row_scale_ = 1; ///< of the projection's weights
     at::Tensor project_, project_bias_, single_, product_, entry_, entry_bias_, out_, out_bias_, separations_;
     std::vector<at::Tensor> first_, first_bias_, second_, second_bias_;
 };

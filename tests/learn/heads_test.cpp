@@ -1,4 +1,5 @@
 #include "data/error.hpp"
+#include "learn/head_training.hpp"
 #include "learn/heads.hpp"
 
 #include <gtest/gtest.h>
@@ -25,6 +26,20 @@ template <typename Call> std::string message_of(Call const& call) {
         return problem.what();
     }
     return "no data_error";
+}
+
+TEST(HeadOptimiser, StopsWhenNoStepIsFinite) {
+    tape::HeadParameters parameters{1, at::kCPU};
+    at::Tensor const weight = parameters.constant({2}, 1);
+    tape::HeadOptimiser optimiser{parameters.tensors(), 0.1, 100};
+    for (int k = 0; k < 19; ++k) optimiser.step((weight * std::numeric_limits<float>::quiet_NaN()).sum());
+    EXPECT_EQ(weight.sum().item<float>(), 2); // such steps change nothing
+    optimiser.step(weight.square().sum());
+    EXPECT_LT(weight.sum().item<float>(), 2);
+    auto const diverge = [&] {
+        for (int k = 0; k < 20; ++k) optimiser.step((weight * std::numeric_limits<float>::infinity()).sum());
+    };
+    EXPECT_THROW(diverge(), tape::error);
 }
 
 // ---------------------------------------------------------------------------------------------------- residue head
@@ -238,8 +253,8 @@ struct PairProblem {
     PairSet train = visible_set(24, 40, 1), valid = visible_set(6, 40, 2), test = visible_set(6, 50, 3);
     bool with_pairs = true;
     tape::PairFit fit(tape::HeadOptions const& chosen) const {
-        return tape::fit_pair_head(train.examples(with_pairs), valid.examples(with_pairs), test.examples(with_pairs), 3,
-                                   with_pairs ? 1 : 0, chosen);
+        return tape::fit_pair_head(train.examples(with_pairs), valid.examples(with_pairs), test.examples(with_pairs),
+                                   static_cast<int>(train.rows.front().cols()), with_pairs ? 1 : 0, chosen);
     }
 };
 
@@ -271,6 +286,18 @@ TEST(PairHead, LearnsFromRowsOfMapsLargerThanACrop) {
     auto chosen = options();
     chosen.max_epochs = 6;
     EXPECT_GT(precision(problem.test, problem.fit(chosen).probabilities), 0.8);
+}
+
+TEST(PairHead, TwoThousandCorrelatedColumnsDoNotDrownAPairChannel) {
+    PairProblem problem;
+    std::mt19937 random{8};
+    std::normal_distribution<float> normal;
+    FeatureMatrix const mix = FeatureMatrix::NullaryExpr(3, 2000, [&] { return normal(random); });
+    for (auto* set : {&problem.train, &problem.valid, &problem.test})
+        for (auto& rows : set->rows) rows = rows * mix;
+    auto chosen = options();
+    chosen.max_epochs = 6;
+    EXPECT_GT(precision(problem.test, problem.fit(chosen).probabilities), 0.9);
 }
 
 TEST(PairHead, ShuffledContactsStayAtChance) {
