@@ -5,7 +5,7 @@
 #
 # Needs the UniRep weights (tape-data fetch unirep --accept-licence; CC BY-NC 4.0) and Swiss-Prot (fetched when absent).
 #   1. protein: onehot, unirep                    every training protein of the protein-level tasks
-#   2. msa: onehot, msa, unirep                   MSA_TRAIN (default 1000) training proteins a task, alignments searched in the
+#   2. msa: onehot, msa, unirep, msa+unirep       MSA_TRAIN (default 1000) training proteins a task, alignments searched in the
 #                                                 whole of Swiss-Prot, about an hour on two cores; the same proteins for every arm
 # Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what run 2
 # says of alignment against language model); the HTML pages stay in WORK_DIR.
@@ -32,7 +32,7 @@ common=(--preset full --threads "${THREADS:-0}" --no-baseline)
 say "One-hot and UniRep, all training proteins of the protein-level tasks"
 "$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks remote_homology,fluorescence,stability --seeds 1 -o "$work/protein"
 say "Alignments from Swiss-Prot"
-"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --no-hybrid --tasks "$tasks" --seeds "${SEEDS:-1}" \
+"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-1}" \
   --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
 
 say "Side by side"
