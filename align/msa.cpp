@@ -12,6 +12,7 @@
 #include <optional>
 #include <ostream>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace tape {
 namespace {
@@ -252,12 +253,16 @@ void write_header(std::ostream& out, MsaRow const& row) {
     out << '\n';
 }
 
+/// Names for formats where each stands at the beginning of a line, once a row: no comment (`#`), no end (`//`), no two
+/// alike.
 std::vector<std::string> distinct_names(Msa const& msa) {
-    std::unordered_map<std::string, int> seen;
+    std::unordered_map<std::string, int> copies; // of an id so far
+    std::unordered_set<std::string> taken;
     std::vector<std::string> names;
     for (auto const& row : msa.rows) {
-        std::string name = row.id;
-        while (seen[name]++ > 0) name = row.id + "/" + std::to_string(seen[row.id]);
+        std::string const id = row.id.starts_with('#') || row.id.starts_with("//") ? "_" + row.id : row.id;
+        std::string name = id;
+        while (!taken.insert(name).second) name = id + "/" + std::to_string(++copies.try_emplace(id, 1).first->second);
         names.push_back(std::move(name));
     }
     return names;

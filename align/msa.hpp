@@ -55,7 +55,8 @@ std::string_view to_string(MsaFormat format);
 MsaFormat msa_format(std::string const& name);
 
 /// Writes all rows. Every format reads back to the same columns and insertions, and all but Clustal to the same
-/// descriptions. Stockholm and Clustal want distinct row names, so a repeated id gets "/2", "/3", ... appended.
+/// descriptions. Stockholm and Clustal want distinct row names, so a repeated id gets "/2", "/3", ... appended, and one
+/// that would read as a comment or an end (`#`, `//`) an underscore before it.
 void write_msa(std::ostream& out, Msa const& msa, MsaFormat format);
 
 /// A row as A3M letters: upper case and '-' for the L columns, lower case for insertions.

@@ -65,7 +65,7 @@ std::vector<Contest> contests_of(Result const& result, Analysis const& analysis,
             (better  ? found->won
              : worse ? found->lost
                      : found->open)
-                .push_back(outcome_text(short_title(result, t), d, worse));
+                .push_back(outcome_text(short_title(result, t), d, worse && question == Question::sources));
         }
     return contests;
 }
@@ -298,8 +298,10 @@ std::string summary_markdown(Result const& result, Analysis const& analysis) {
         return text + " |\n";
     };
     std::size_t const tasks = result.tasks.size();
-    std::string text = line("Arm", [&](std::size_t t) { return result.tasks[t].task.title; }, tasks);
-    text += line("---", [](std::size_t) { return std::string{"---"}; }, tasks);
+    std::string text = line(
+        "Arm", [&](std::size_t t) { return result.tasks[t].task.title; }, tasks);
+    text += line(
+        "---", [](std::size_t) { return std::string{"---"}; }, tasks);
     text += line(
         "test examples", [&](std::size_t t) { return std::to_string(result.tasks[t].examples.size()); }, tasks);
     for (auto const& arm : result.arms)
@@ -310,8 +312,8 @@ std::string summary_markdown(Result const& result, Analysis const& analysis) {
                 if (estimate == nullptr) return "";
                 auto const run = std::ranges::find(result.tasks[t].runs, arm.name, &Run::arm);
                 auto const& interval = estimate->metrics.front().interval;
-                return fixed_number(interval.value) + " " + interval_text(interval) + ", n=" +
-                       std::to_string(run->train_size);
+                return fixed_number(interval.value) + " " + interval_text(interval) +
+                       ", n=" + std::to_string(run->train_size);
             },
             tasks);
     for (auto const& row : published_rows())

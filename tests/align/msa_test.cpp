@@ -210,6 +210,15 @@ TEST(Msa, StockholmNamesAreMadeDistinct) {
     EXPECT_EQ(again.rows[2].id, "b/2");
     EXPECT_EQ(again.rows[3].id, "b/3");
     EXPECT_EQ(letters(again, 3), "ACF");
+    // A copy's name may itself be taken; a name must not read as a comment or as the end.
+    Msa const odd = parse(">q\nACD\n>b\nA-D\n>b/2\nACE\n>b\nACF\n>#c\nACG\n>//\nACH\n");
+    for (auto const format : {MsaFormat::stockholm, MsaFormat::clustal}) {
+        Msa const read = parse(write(odd, format));
+        ASSERT_EQ(read.depth(), 6u);
+        EXPECT_EQ(read.rows[3].id, "b/3");
+        EXPECT_EQ(read.rows[4].id, "_#c");
+        EXPECT_EQ(read.rows[5].id, "_//");
+    }
 }
 
 TEST(Msa, FormatNames) {

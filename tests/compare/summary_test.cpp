@@ -65,6 +65,14 @@ TEST(Verdict, SaysWhoWinsOnHowManyTasks) {
     EXPECT_TRUE(verdict.cautions.empty());
 }
 
+TEST(Verdict, AUnionThatIsWorseHasANegativeDifference) {
+    Story const story{{{made_difference("msa+transformer", "msa", Question::joined, -.2, .05, .001)}}};
+    auto const sentences = make_verdict(story.result, story.analysis).sentences;
+    ASSERT_EQ(sentences.size(), 1U);
+    EXPECT_NE(sentences[0].find("worse: Task 0 \u22120.200 [\u22120.250, \u22120.150]"), std::string::npos)
+        << sentences[0];
+}
+
 TEST(Verdict, IsHonestWhenNothingIsShown) {
     Story const story{
         {{made_difference("msa", "transformer", Question::sources, .06, .1, .3)},
