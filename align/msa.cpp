@@ -69,8 +69,7 @@ std::vector<RawRow> read_fasta_like(LineReader& lines) {
         if (text.empty() || (rows.empty() && text.front() == '#')) continue;
         if (text.front() == '>') {
             rows.push_back(row_of_header(std::string_view{text}.substr(1), lines.number()));
-            if (rows.back().id.empty())
-                throw data_error{lines.place() + "a header without an id; name the row after '>'"};
+            if (rows.back().id.empty()) rows.back().id = "row-" + std::to_string(rows.size());
         } else if (rows.empty()) {
             throw data_error{lines.place() + "text before the first '>': '" + text.substr(0, 40) + "'; expected " +
                              known_formats};

@@ -38,7 +38,7 @@ struct Msa {
 /// Recognition: a first line `# STOCKHOLM` is Stockholm, one that begins with `CLUSTAL` is Clustal. Otherwise rows of
 /// one common length share their columns (A2M, aligned FASTA), and rows of unequal length are A3M, where upper-case
 /// letters and '-' are columns and lower-case letters insertions. Leading "#" lines and NUL bytes, as ColabFold writes
-/// them, are skipped. `source` is set to the file's name.
+/// them, are skipped. A row without a name is called row-N. `source` is set to the file's name.
 /// @throws data_error with file:line and record for rows of unequal length, invalid letters, a record without a
 /// sequence,
 ///         an empty file, a query without residues, a Stockholm file that ends without "//" or holds two alignments.

@@ -15,6 +15,7 @@
 #include "data/manifest.hpp"
 #include "data/parallel.hpp"
 #include "data/progress.hpp"
+#include "data/shared_queue.hpp"
 #include "data/temporary.hpp"
 #include "data/text.hpp"
 #include "features/alignment_features.hpp"
@@ -32,10 +33,12 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 #include <numeric>
 #include <optional>
 #include <ostream>
 #include <span>
+#include <sstream>
 #include <unordered_map>
 
 namespace {
@@ -123,7 +126,7 @@ tape::cli::Program program() {
          .minimum = 0},
         {.name = "msa-dir",
          .default_value = "",
-         .help = "ready alignments <id>.a3m, .a2m, .sto or .fasta; their proteins are not searched",
+         .help = "ready alignments <id>.a3m, .a2m, .sto, .fasta or .aln; their proteins are not searched",
          .group = search,
          .placeholder = "DIR"},
         {.name = "output",
@@ -170,26 +173,30 @@ tape::cli::Program program() {
          .help = "write each alignment as a page <id>.html: rows, logo, entropy, depth, coupling map",
          .group = output},
     };
-    return {.name = "tape-msa",
-            .purpose = "searches a database with each protein and writes query-anchored alignments and the features "
-                       "read off them",
-            .usage = "tape-msa QUERY.fasta --db DB.tdb -o DIR [options]",
-            .options = std::move(options),
-            .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
-                         "tape-msa queries.fasta --db db.tdb --rounds 1 --evalue 10000 --hits hits.tsv",
-                         "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view",
-                         "tape-msa --set family.fasta -o aligned.fasta"},
-            .notes =
-                "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
-                "features: residues,\n"
-                "alignment (codes 0-19 = ACDEFGHIKLMNPQRSTVWY, 20 gap, 21 unknown), counts, frequencies, scores "
-                "(bits), entropy (nats),\n"
-                "gap_fraction, neff_column, conservation (Jensen-Shannon), insertion_rate (after the column), gap_rate "
-                "(of rows that span it),\n"
-                "relative_depth, neff (at 80% identity; exp of mean entropy), weights, identity_weights; maps: "
-                "mutual_information, direct_coupling\n"
-                "(mean-field), inverse_covariance, potts_coupling (plm). Queries whose outputs are there from the same "
-                "input, database and options are kept; --force computes them again.\n"};
+    return {
+        .name = "tape-msa",
+        .purpose = "searches a database with each protein and writes query-anchored alignments and the features "
+                   "read off them",
+        .usage = "tape-msa QUERY.fasta --db DB.tdb -o DIR [options]",
+        .options = std::move(options),
+        .examples = {"tape-msa query.fasta --db swissprot.tdb --rounds 3 -o out/",
+                     "tape-msa queries.fasta --db db.tdb --rounds 1 --evalue 10000 --hits hits.tsv",
+                     "tape-msa queries.fasta --msa-dir alignments/ -o out/ --format a3m,sto --view",
+                     "tape-msa --set family.fasta -o aligned.fasta"},
+        .notes =
+            "Writes DIR/<id>.a3m, DIR/<id>.features.npz, DIR/hits.tsv and DIR/manifest.json. Arrays of the "
+            "features: residues,\n"
+            "alignment (codes 0-19 = ACDEFGHIKLMNPQRSTVWY, 20 gap, 21 unknown), counts, frequencies, scores "
+            "(bits), entropy (nats),\n"
+            "gap_fraction, neff_column, conservation (Jensen-Shannon), insertion_rate (after the column), gap_rate "
+            "(of rows that span it),\n"
+            "relative_depth, neff (at 80% identity; exp of mean entropy), weights, identity_weights; maps: "
+            "mutual_information, direct_coupling\n"
+            "(mean-field), inverse_covariance, potts_coupling (plm). Queries whose outputs are there from the same "
+            "input, database and options are kept; --force computes them again.\n"
+            "Under mpirun, srun or torchrun the ranks take queries from one list in DIR (a file system with locks); "
+            "a lost rank's\n"
+            "queries go to the others, and the files are the same as with one process.\n"};
 }
 
 /// Profile formats, by file extension.
@@ -273,6 +280,7 @@ Settings settings_of(Arguments const& arguments) {
 struct Outcome {
     tape::SearchResult result;
     bool searched = false, kept = false;
+    bool alone = false;   ///< no row but the query
     std::string hit_rows; ///< its lines of hits.tsv
     std::string summary;  ///< its line of the printed table
     std::string view;
@@ -326,6 +334,7 @@ class Run {
   public:
     explicit Run(Arguments const& arguments)
         : settings_{settings_of(arguments)}, argv_{arguments.argv()}, started_{tape::utc_now()} {
+        if (ranks_.size > 1) check_for_ranks();
         if (settings_.search_only()) hits_.emplace(program(), arguments, settings_.hits);
     }
 
@@ -333,22 +342,24 @@ class Run {
         queries_ = tape::read_fasta(settings_.query);
         if (!settings_.database.empty())
             database_.emplace(tape::searchable_database(settings_.database, tape::cache_directory(), settings_.quiet));
-        if (!settings_.search_only()) names_ = file_names(queries_, settings_.quiet);
+        if (!settings_.search_only()) names_ = file_names(queries_, settings_.quiet || ranks_.rank > 0);
         if (!settings_.msa_directory.empty()) {
             tape::MsaSourceOptions options;
             options.directory = settings_.msa_directory, options.threads = settings_.threads;
             ready_.emplace(std::move(options));
         }
-        if (settings_.dry_run) return tell_plan();
+        if (settings_.dry_run) return ranks_.rank == 0 ? tell_plan() : void();
         if (settings_.search_only()) return search_only();
         tape::OutputFolder const folder{state_folder()};
+        if (ranks_.size > 1) share_with_ranks();
+        if (ranks_.rank > 0) return; // the first rank gathers
         write_all();
         write_manifest();
     }
 
   private:
-    /// Per-query state that lets a run be taken up again: a content hash, then the printed line, then the lines of
-    /// hits.tsv.
+    /// Per-query state that lets a run be taken up again: a content hash, then "alone" or nothing, then the printed
+    /// line, then the lines of hits.tsv.
     [[nodiscard]] fs::path state_folder() const { return settings_.output / ".tape-msa"; }
     [[nodiscard]] fs::path state_file(std::size_t q) const { return state_folder() / (names_[q] + ".tsv"); }
     [[nodiscard]] fs::path feature_file(std::size_t q) const {
@@ -360,6 +371,15 @@ class Run {
     [[nodiscard]] fs::path page_file(std::size_t q) const { return settings_.output / (names_[q] + ".html"); }
     [[nodiscard]] fs::path profile_file(std::size_t q, std::string const& format) const {
         return settings_.output / (names_[q] + "." + format);
+    }
+
+    void check_for_ranks() const {
+        if (settings_.query == "-") throw tape::usage_error{"several ranks read one file of proteins; - is read once"};
+        if (settings_.search_only())
+            throw tape::usage_error{"--hits without -o runs in one process; several ranks need a folder, -o"};
+        if (settings_.force)
+            throw tape::usage_error{"--force would make everything once a rank; remove " + state_folder().string() +
+                                    " instead"};
     }
 
     void tell_plan() const {
@@ -398,7 +418,7 @@ class Run {
 
     /// Of everything that decides a query's files.
     [[nodiscard]] std::string content_hash(std::size_t q) const {
-        std::string text = "tape-msa 2\n" + queries_[q].id + "\n" + queries_[q].description + "\n" +
+        std::string text = "tape-msa 3\n" + queries_[q].id + "\n" + queries_[q].description + "\n" +
                            settings_.features + (settings_.coevolution ? " coevolution" : "");
         for (auto const& couplings : settings_.couplings) text += " " + couplings;
         for (auto const format : settings_.formats) text.append(" ").append(tape::to_string(format));
@@ -422,16 +442,29 @@ class Run {
         for (auto const& format : settings_.profiles)
             if (!fs::exists(profile_file(q, format))) return std::nullopt;
         if (settings_.html && !fs::exists(page_file(q))) return std::nullopt;
-        std::string const text = tape::read_text(state_file(q));
-        std::size_t const first = text.find('\n'),
-                          second = first == std::string::npos ? first : text.find('\n', first + 1);
-        if (second == std::string::npos || text.substr(0, first) != content_hash(q)) return std::nullopt;
+        std::istringstream state{tape::read_text(state_file(q))};
+        std::string hash, alone;
         Outcome outcome;
-        outcome.kept = true, outcome.summary = text.substr(first + 1, second - first - 1),
-        outcome.hit_rows = text.substr(second + 1);
+        if (!std::getline(state, hash) || !std::getline(state, alone) || !std::getline(state, outcome.summary) ||
+            hash != content_hash(q))
+            return std::nullopt;
+        outcome.kept = true, outcome.alone = alone == "alone",
+        outcome.hit_rows.assign(std::istreambuf_iterator<char>{state}, {});
         if (settings_.view && !settings_.formats.empty())
             outcome.result.msa = tape::read_msa(alignment_file(q, settings_.formats.front()));
         return outcome;
+    }
+
+    [[nodiscard]] std::size_t batch_size() const {
+        return std::max<std::size_t>(16, 4 * static_cast<std::size_t>(settings_.threads));
+    }
+
+    /// Makes the files of all queries together with the other ranks, one query an item.
+    void share_with_ranks() {
+        tape::Progress progress{"rank " + std::to_string(ranks_.rank), queries_.size(), "proteins", settings_.quiet};
+        tape::SharedQueue queue{state_folder() / "queue", queries_.size()};
+        queue.run([&](std::size_t q) { return progress.advance(), kept(q).has_value(); },
+                  [&](std::size_t q) { run_batch(q, q + 1); });
     }
 
     void write_all() {
@@ -443,12 +476,12 @@ class Run {
             std::cout << formatted("%-24s %7s %9s %9s %7s  %s\n", "query", "length", "homologs", "Neff", "rounds",
                                    "alignment");
         tape::Progress progress{"alignments", queries_.size(), "proteins", settings_.quiet};
-        std::size_t const batch = std::max<std::size_t>(16, 4 * static_cast<std::size_t>(settings_.threads));
-        for (std::size_t begin = 0; begin < queries_.size(); begin += batch) {
-            auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch));
+        for (std::size_t begin = 0; begin < queries_.size(); begin += batch_size()) {
+            auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch_size()));
             for (auto const& outcome : outcomes) {
                 hits.stream() << outcome.hit_rows;
-                if (tell) std::cout << outcome.summary << (outcome.kept ? " (kept)" : "") << '\n';
+                if (tell) std::cout << outcome.summary << (outcome.kept && ranks_.size == 1 ? " (kept)" : "") << '\n';
+                alone_ += outcome.alone;
                 std::cout << outcome.view << std::flush;
             }
             progress.advance(outcomes.size());
@@ -490,6 +523,7 @@ class Run {
                                                 {.colour = isatty(STDOUT_FILENO) == 1}) +
                            "\n";
         if (outcome.kept) return;
+        outcome.alone = msa.depth() == 1;
         // A ready alignment's first row may carry another name than the query's.
         msa.rows.front().id = queries_[q].id, msa.rows.front().description = queries_[q].description;
         for (auto const format : settings_.formats)
@@ -507,7 +541,8 @@ class Run {
         if (settings_.html) write_page(q, msa, values("weights"), values("identity_weights"), neff);
         outcome.summary = summary(queries_[q], outcome, neff);
         if (outcome.searched) outcome.hit_rows = hit_rows(queries_[q].id, *database_, outcome.result, true);
-        tape::write_text(state_file(q), content_hash(q) + '\n' + outcome.summary + '\n' + outcome.hit_rows);
+        tape::write_text(state_file(q), content_hash(q) + (outcome.alone ? "\nalone\n" : "\n\n") + outcome.summary +
+                                            '\n' + outcome.hit_rows);
     }
 
     [[nodiscard]] std::vector<std::pair<std::string, tape::Array>> features_of(std::string const& id,
@@ -554,11 +589,9 @@ class Run {
                source;
     }
 
-    /// Told and counted in the manifest: an alignment of the query alone makes poor features.
-    void warn_if_alone(tape::Protein const& query, Outcome const& outcome) {
-        if (outcome.kept || outcome.result.msa.depth() > 1) return;
-        ++alone_;
-        if (settings_.quiet) return;
+    /// An alignment of the query alone makes poor features.
+    void warn_if_alone(tape::Protein const& query, Outcome const& outcome) const {
+        if (outcome.kept || !outcome.alone || settings_.quiet) return;
         if (!outcome.result.hits.empty())
             std::cerr << "tape-msa: the filters left no row of '" << query.id
                       << "' but the query: " << tape::counted(outcome.result.hits.size(), "hit") << " removed\n";
@@ -595,7 +628,8 @@ class Run {
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::vector<tape::Protein> queries_;
     std::vector<std::string> names_;
-    std::size_t alone_ = 0; ///< queries of this run that got no other row
+    std::size_t alone_ = 0; ///< queries without another row
+    tape::Rank ranks_ = tape::launched_rank();
     std::optional<tape::Database> database_;
     std::optional<tape::MsaSource> ready_;
 };
@@ -609,8 +643,7 @@ void align_set(Arguments const& arguments) {
         throw tape::usage_error{"--set names the proteins to align; leave out '" + arguments.positional().front() +
                                 "'"};
     fs::path const file = arguments.text("set");
-    if (arguments.text("output").empty())
-        throw tape::usage_error{"name the aligned FASTA file with -o (- is stdout)"};
+    if (arguments.text("output").empty()) throw tape::usage_error{"name the aligned FASTA file with -o (- is stdout)"};
     tape::cli::OutputFile written{program(), arguments, arguments.text("output")};
     auto const& output = written.path();
     auto const proteins = tape::read_fasta(file);
@@ -637,7 +670,7 @@ void align_set(Arguments const& arguments) {
 }
 
 void run(Arguments const& arguments) {
-    if (!arguments.text("set").empty()) return align_set(arguments);
+    if (!arguments.text("set").empty()) return tape::launched_rank().rank == 0 ? align_set(arguments) : void();
     Run{arguments}();
 }
 

@@ -49,7 +49,7 @@ std::string plain_name(std::filesystem::path const& file) {
     return (extension == ".gz" || extension == ".xz" || extension == ".zst" ? file.stem() : file.filename()).string();
 }
 
-constexpr std::array alignment_extensions{".a3m", ".a2m", ".sto", ".fasta"};
+constexpr std::array alignment_extensions{".a3m", ".a2m", ".sto", ".fasta", ".aln"};
 
 bool is_alignment(std::filesystem::path const& file) {
     return std::ranges::find(alignment_extensions, std::filesystem::path{plain_name(file)}.extension().string()) !=

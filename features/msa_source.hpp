@@ -15,7 +15,7 @@ namespace tape {
 /// Where alignments come from and how the search is run.
 ///
 /// For each protein the first of these that has one gives the alignment:
-///  1. a ready alignment `directory`/<id>.a3m, .a2m, .sto or .fasta (also .gz, .xz, .zst);
+///  1. a ready alignment `directory`/<id>.a3m, .a2m, .sto, .fasta or .aln (also .gz, .xz, .zst);
 ///  2. a library alignment whose query covers the protein at one offset with at least 80% identity: all variants of a
 ///  protein
 ///     share its family's alignment and profile;

@@ -152,6 +152,13 @@ TEST(Msa, ColabFoldHeaderNumbersAndNulBytes) {
     EXPECT_EQ(letters(msa, 1), "AC-EF");
 }
 
+TEST(Msa, RowsWithoutANameAreNumbered) {
+    Msa const msa = parse(">q\nACDEF\n>\nAC-EF\n>\nACDE-\n");
+    ASSERT_EQ(msa.depth(), 3u);
+    EXPECT_EQ(msa.rows[1].id, "row-2");
+    EXPECT_EQ(msa.rows[2].id, "row-3");
+}
+
 TEST(Msa, SequencesOverSeveralLinesAndCarriageReturns) {
     Msa const msa = parse(">q\r\nAC\r\nDEF\r\n\r\n>b\r\nA-D\r\nEF\r\n");
     EXPECT_EQ(letters(msa, 0), "ACDEF");
@@ -186,7 +193,6 @@ TEST(Msa, ErrorsNameFileLineAndRecord) {
     EXPECT_EQ(message_of(">q\nACDEF\n>b\nAC1EF\n"),
               "x.a3m:4: record 'b': '1' at column 3 is neither a residue nor a gap");
     EXPECT_EQ(message_of(">q\nACDEF\n>b\n>c\nACDEF\n"), "x.a3m:3: record 'b': no sequence");
-    EXPECT_EQ(message_of(">q\nACDEF\n>\nACDEF\n"), "x.a3m:3: a header without an id; name the row after '>'");
     EXPECT_EQ(message_of(">q\nACDEF\n>b\nACDE\n"), "x.a3m:3: record 'b': 4 match columns (upper-case letters and '-') "
                                                    "where the query 'q' has 5; the row is damaged or "
                                                    "the rows are not aligned");

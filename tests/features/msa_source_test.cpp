@@ -223,7 +223,7 @@ class ReadyAlignments : public ::testing::Test {
 TEST_F(ReadyAlignments, AreTakenById) {
     write_text(folder_.path() / "one.a3m", ">q\nACDEFGHIKL\n>b\nACDEYGHIRL\n");
     write_text(folder_.path() / "two.sto.gz", "# STOCKHOLM 1.0\nq ACDEFGHIKL\nb ACDEYGHIRL\nc ACDEYG----\n//\n");
-    write_text(folder_.path() / "a_b.a2m", ">q\nACDEFGHIKL\n>b\nWWDEYGHIRL\n");
+    write_text(folder_.path() / "a_b.aln", "CLUSTAL W\n\nq ACDEFGHIKL\nb WWDEYGHIRL\n");
     MsaSource source{options()};
     std::vector const proteins{protein("one", "ACDEFGHIKL"), protein("two", "ACDEFGHIKL"), protein("a/b", "ACDEFGHIKL"),
                                protein("three", "ACDEFGHIKL")};

@@ -53,6 +53,35 @@ class TapeMsa : public test::CliTest {
     }
 };
 
+TEST_F(TapeMsa, RanksWriteWhatOneProcessWrites) {
+    std::vector<std::string> const arguments{"q.fasta", "--db", "db.tdb", "--rounds", "2", "--threads", "1"};
+    auto const to = [&](std::string const& folder) {
+        auto result = arguments;
+        result.insert(result.end(), {"-o", folder});
+        return result;
+    };
+    ASSERT_EQ(run("tape-msa", to("one")).exit_code, 0);
+    ::setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+    ::setenv("OMPI_COMM_WORLD_RANK", "1", 1);
+    auto const second = run("tape-msa", to("both"));
+    EXPECT_EQ(second.exit_code, 0) << second.err;
+    EXPECT_EQ(second.out, "");
+    EXPECT_EQ(read("both/hits.tsv"), ""); // the first rank gathers
+    auto const query_alone = run("tape-msa", {"-", "--db", "db.tdb", "-o", "both"});
+    EXPECT_EQ(query_alone.exit_code, 2);
+    ::setenv("OMPI_COMM_WORLD_RANK", "0", 1);
+    auto const first = run("tape-msa", to("both"));
+    ::unsetenv("OMPI_COMM_WORLD_SIZE"), ::unsetenv("OMPI_COMM_WORLD_RANK");
+    EXPECT_EQ(first.exit_code, 0) << first.err;
+    for (std::string const name : {"hits.tsv", "first.a3m", "second.a3m", "lonely.a3m", "first.features.npz"})
+        EXPECT_EQ(read("one/" + name), read("both/" + name)) << name;
+    auto const details = [&](std::string const& folder) {
+        return nlohmann::json::parse(read(folder + "/manifest.json"))["details"];
+    };
+    EXPECT_EQ(details("one"), details("both"));
+    EXPECT_EQ(details("both")["queries without homologs"], "1");
+}
+
 TEST_F(TapeMsa, WritesAlignmentsFeaturesHitsAndManifest) {
     auto const outcome = run("tape-msa", {"q.fasta", "--db", "db.tdb", "--rounds", "2", "-o", "out"});
     EXPECT_EQ(outcome.exit_code, 0);
