@@ -1,5 +1,6 @@
 #include "apps/cli.hpp"
 #include "apps/output.hpp"
+#include "data/array_writer.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
 #include "data/hash.hpp"
@@ -41,7 +42,7 @@ tape::cli::Program program() {
          .choices = {"auto", "fp32", "bf16"}},
         {.name = "output",
          .default_value = "",
-         .help = ".npz with one array for each protein id",
+         .help = ".npz or HDF5 (.h5), one array for each protein id",
          .group = "Output",
          .placeholder = "FILE",
          .short_name = 'o',
@@ -66,10 +67,11 @@ tape::cli::Program program() {
     for (auto const& common : tape::cli::common_options()) options.push_back(common);
     return {.name = "tape-embed",
             .purpose = "reads proteins with a language model and writes what it made of them",
-            .usage = "tape-embed PROTEINS -o FILE.npz [--model NAME] [options]",
+            .usage = "tape-embed PROTEINS -o FILE [--model NAME] [options]",
             .options = std::move(options),
             .examples = {"tape-embed proteins.fasta --model transformer -o emb.npz --pool mean",
-                         "tape-embed proteins.fasta --model run/ --logits -o logits.npz"},
+                         "tape-embed proteins.fasta --model run/ --logits -o logits.npz",
+                         "tape-embed proteins.fasta --pool none -o residues.h5"},
             .notes = "Models: transformer (bundled); unirep, unirep-256, unirep-64 (`tape-data fetch unirep`); the "
                      "folder of a run of\n"
                      "tape-pretrain; a Hugging Face folder of an ESM-2 model; UniRep's .npz or folder of .npy.\n"
@@ -121,6 +123,7 @@ void embed(Arguments const& arguments) {
     std::string const input = arguments.positional().at(0);
     tape::cli::OutputFile output{program(), arguments, arguments.text("output")};
     if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
+    tape::check_array_format(output.path());
     auto const proteins = tape::read_fasta(input);
     if (input != "-") output.add_input(input, tape::content_hash_of_file(input));
     auto const encoder = tape::load_encoder(arguments.text("model"), arguments.flag("random"),
@@ -140,18 +143,18 @@ void embed(Arguments const& arguments) {
                   << arguments.text("output") << '\n';
         return;
     }
-    tape::NpzWriter writer{output.path()};
+    auto const writer = tape::array_writer(output.path());
     tape::Progress progress{"embedding", proteins.size(), "proteins", quiet};
     for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
         end = end_of_portion(proteins, begin, request);
         auto const portion = std::span{proteins}.subspan(begin, end - begin);
         auto const embeddings = encoder->embed(portion, request);
         for (std::size_t i = 0; i < portion.size(); ++i)
-            writer.add(portion[i].id,
-                       to_array(embeddings[i], request, portion[i].residues.size(), encoder->pair_width()));
+            writer->add(portion[i].id,
+                        to_array(embeddings[i], request, portion[i].residues.size(), encoder->pair_width()));
         progress.advance(portion.size());
     }
-    writer.close();
+    writer->close();
     output.write_manifest({{"model", encoder->description()},
                            {"model hash", encoder->content_hash()},
                            {"proteins", std::to_string(proteins.size())}});

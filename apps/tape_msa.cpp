@@ -7,6 +7,7 @@
 #include "align/search.hpp"
 #include "apps/cli.hpp"
 #include "apps/output.hpp"
+#include "data/array_writer.hpp"
 #include "data/cache.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
@@ -148,9 +149,9 @@ tape::cli::Program program() {
          .choices = {"a3m", "a2m", "sto", "fasta", "aln", "pssm", "hhm", "hmm"}},
         {.name = "features",
          .default_value = "npz",
-         .help = "format of the features",
+         .help = "format of the features; h5 is HDF5",
          .group = output,
-         .choices = {"npz", "json", "none"}},
+         .choices = {"npz", "h5", "json", "none"}},
         {.name = "coevolution",
          .kind = Kind::flag,
          .default_value = "",
@@ -268,8 +269,10 @@ Settings settings_of(Arguments const& arguments) {
             settings.profiles.push_back(name);
         else
             settings.formats.push_back(tape::msa_format(name));
-    settings.features = arguments.text("features"), settings.coevolution = arguments.flag("coevolution"),
-    settings.view = arguments.flag("view"), settings.html = arguments.flag("html");
+    settings.features = arguments.text("features");
+    tape::check_array_format("features." + settings.features);
+    settings.coevolution = arguments.flag("coevolution"), settings.view = arguments.flag("view"),
+    settings.html = arguments.flag("html");
     settings.couplings = arguments.list("couplings"), std::erase(settings.couplings, "none");
     settings.quiet = arguments.flag("quiet"), settings.force = arguments.flag("force"),
     settings.dry_run = arguments.flag("dry-run");

@@ -8,6 +8,7 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(hdf5 IMPORTED_TARGET hdf5) # tape::arrays writes it where it is there
 if(TAPE_BUILD_PROGRAMS)
   find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 endif()

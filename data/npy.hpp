@@ -42,14 +42,22 @@ Array array_from_raw(std::string const& descr, std::vector<std::size_t> shape, b
 
 void write_npy(std::filesystem::path const& file, Array const& array);
 
-/// Streams arrays into a .npz (zip64 when needed); atomic: appears under its name only on `close`.
-class NpzWriter {
+/// A file of named arrays in the making; atomic: appears under its name only on `close`.
+class ArrayWriter {
+  public:
+    virtual ~ArrayWriter() = default;
+    /// @throws error if the name was added before.
+    virtual void add(std::string const& name, Array const& array) = 0;
+    virtual void close() = 0;
+};
+
+/// Streams arrays into a .npz (zip64 when needed).
+class NpzWriter final : public ArrayWriter {
   public:
     explicit NpzWriter(std::filesystem::path file);
-    ~NpzWriter();
-    /// @throws error if the name was added before.
-    void add(std::string const& name, Array const& array);
-    void close();
+    ~NpzWriter() override;
+    void add(std::string const& name, Array const& array) override;
+    void close() override;
 
   private:
     struct State;

@@ -1,5 +1,6 @@
 #include "features/alignment_features.hpp"
 
+#include "data/array_writer.hpp"
 #include "data/error.hpp"
 #include "data/io.hpp"
 #include "features/coevolution.hpp"
@@ -80,9 +81,9 @@ nlohmann::json to_json(std::vector<std::pair<std::string, Array>> const& feature
 void write_alignment_features(std::filesystem::path const& file,
                               std::vector<std::pair<std::string, Array>> const& features) {
     if (file.extension() == ".json") return write_text(file, to_json(features).dump() + "\n");
-    NpzWriter writer{file};
-    for (auto const& [name, array] : features) writer.add(name, array);
-    writer.close();
+    auto const writer = array_writer(file);
+    for (auto const& [name, array] : features) writer->add(name, array);
+    writer->close();
 }
 
 } // namespace tape

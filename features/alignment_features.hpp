@@ -34,7 +34,7 @@ struct AlignmentFeatureOptions {
 std::vector<std::pair<std::string, Array>> alignment_features(Msa const& msa,
                                                               AlignmentFeatureOptions const& options = {});
 
-/// Writes them as .npz, or as JSON (names as keys, nested lists) if the name ends in .json. Atomic.
+/// Writes them as .npz, as HDF5 (.h5) or as JSON (.json: names as keys, nested lists). Atomic.
 void write_alignment_features(std::filesystem::path const& file,
                               std::vector<std::pair<std::string, Array>> const& features);
 
