@@ -20,7 +20,8 @@ function(tape_compile_options target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET default)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic $<$<CONFIG:Release>:-O3> -fno-omit-frame-pointer)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    target_compile_options(${target} PRIVATE -Wno-restrict) # false alarm on string concatenation: GCC bug 105651
+    # False alarms on string concatenation: GCC bugs 105651, 105329.
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overflow)
   endif()
   target_compile_definitions(${target} PRIVATE TAPE_VERSION="${PROJECT_VERSION}")
   if(TAPE_SANITIZE)

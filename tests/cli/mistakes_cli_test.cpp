@@ -229,6 +229,8 @@ TEST_F(RunFolder, a_full_disk_at_the_models) {
     write_proteins("many.fasta", 20);
     std::vector<std::string> embed{"many.fasta", "--model", "run", "--pool", "none", "--threads", "1", "-o", "e.npz"};
     expect_error("tape-embed", embed, 1, {"tape-embed: e.npz: " + over_limit}, small_disk);
+    embed.back() = "e.h5";
+    expect_error("tape-embed", embed, 1, {"tape-embed: e.h5: cannot write: File too large\n"}, small_disk);
     embed.back() = "/dev/full";
     expect_error("tape-embed", embed, 1, {"tape-embed: /dev/full: " + no_space});
 }
