@@ -1,17 +1,13 @@
 #include "align/pair_posteriors.hpp"
 
+#include "align/flush_denormals.hpp"
 #include "align/substitution.hpp"
 #include "data/error.hpp"
-
-#include <hwy/detect_compiler_arch.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
-#if HWY_ARCH_X86
-#include <xmmintrin.h>
-#endif
 
 // Scalable vectors cannot be held in arrays; those machines take the NEON path.
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
@@ -41,25 +37,6 @@ struct ScaledTransitions {
           begin_short{residue * m.begin_short}, begin_long{residue * m.begin_long},
           end_short{m.begin_short * (1 - m.short_extend) / (m.begin_pair * m.short_open)},
           end_long{m.begin_long * (1 - m.long_extend) / (m.begin_pair * m.long_open)} {}
-};
-
-/// Numbers too small for a normal float count as zero while one of these lives: they matter to no posterior, and x86
-/// takes a hundred cycles for each. (Other machines have no such penalty.)
-class FlushDenormals {
-  public:
-    FlushDenormals(FlushDenormals const&) = delete;
-    FlushDenormals& operator=(FlushDenormals const&) = delete;
-#if HWY_ARCH_X86
-    FlushDenormals() : before_{_mm_getcsr()} { _mm_setcsr(before_ | flush_to_zero | denormals_are_zero); }
-    ~FlushDenormals() { _mm_setcsr(before_); }
-
-  private:
-    static constexpr unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
-    unsigned before_;
-#else
-    FlushDenormals() = default;
-    ~FlushDenormals() = default;
-#endif
 };
 
 /// One pair's result before it is put in order: entries from the last residue to the first, and what tells whether
