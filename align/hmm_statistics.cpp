@@ -9,7 +9,6 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
-#include <random>
 
 namespace tape {
 namespace {
@@ -33,18 +32,6 @@ struct LengthModel {
 
 /// Rounded as HMMER's byte scores are.
 double third_bits(double nats) { return std::round(nats * 3 * std::numbers::log2e) * std::numbers::ln2 / 3; }
-
-std::vector<Residue> random_sequence(std::mt19937_64& random, std::size_t length) {
-    std::array<double, amino_acid_count> cumulative{};
-    std::partial_sum(hmmer_background.begin(), hmmer_background.end(), cumulative.begin());
-    std::vector<Residue> sequence(length);
-    for (Residue& code : sequence) {
-        // 53 bits of the generator as a number in [0, 1): the same on every standard library.
-        double const u = static_cast<double>(random() >> 11) * 0x1p-53 * cumulative.back();
-        code = static_cast<Residue>(std::ranges::upper_bound(cumulative, u) - cumulative.begin());
-    }
-    return sequence;
-}
 
 } // namespace
 
@@ -148,6 +135,19 @@ double HmmScorer::forward(std::span<Residue const> sequence) const {
     return model.bits(std::log(c * model.move));
 }
 
+std::vector<Residue> random_residues(std::array<double, amino_acid_count> const& frequencies, std::size_t length,
+                                     std::mt19937_64& random) {
+    std::array<double, amino_acid_count> cumulative{};
+    std::partial_sum(frequencies.begin(), frequencies.end(), cumulative.begin());
+    std::vector<Residue> sequence(length);
+    for (Residue& code : sequence) {
+        // 53 bits of the generator as a number in [0, 1): the same on every standard library.
+        double const u = static_cast<double>(random() >> 11) * 0x1p-53 * cumulative.back();
+        code = static_cast<Residue>(std::ranges::upper_bound(cumulative, u) - cumulative.begin());
+    }
+    return sequence;
+}
+
 double gumbel_location(std::span<double const> scores, double lambda) {
     double sum = 0;
     for (double const x : scores) sum += std::exp(-lambda * x);
@@ -187,9 +187,9 @@ HmmStatistics calibrate(ProfileHmm const& hmm, std::uint64_t seed, int threads) 
     std::vector<double> msv(samples), viterbi(samples), forward(samples);
     parallel_for(samples, threads, [&](std::size_t s, int) {
         std::mt19937_64 random{seed * samples + s};
-        auto const sequence = random_sequence(random, gumbel_length);
+        auto const sequence = random_residues(hmmer_background, gumbel_length, random);
         msv[s] = scorer.msv(sequence), viterbi[s] = scorer.viterbi(sequence);
-        forward[s] = scorer.forward(random_sequence(random, forward_length));
+        forward[s] = scorer.forward(random_residues(hmmer_background, forward_length, random));
     });
     HmmStatistics statistics;
     statistics.lambda =

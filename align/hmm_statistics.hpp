@@ -2,7 +2,9 @@
 
 #include "align/profile_hmm.hpp"
 
+#include <array>
 #include <cstdint>
+#include <random>
 #include <span>
 #include <vector>
 
@@ -32,6 +34,10 @@ class HmmScorer {
     std::vector<double> entry_, log_entry_; ///< M
     std::vector<double> probability_, log_; ///< 7 x (M + 1) transitions, one run a kind
 };
+
+/// Independent residues of these frequencies, the same on every standard library.
+std::vector<Residue> random_residues(std::array<double, amino_acid_count> const& frequencies, std::size_t length,
+                                     std::mt19937_64& random);
 
 /// Location of a Gumbel law of known lambda: maximum likelihood, -log(mean exp(-lambda x)) / lambda.
 double gumbel_location(std::span<double const> scores, double lambda);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "align/profile.hpp"
+#include "align/profile_hmm.hpp"
 #include "data/alphabet.hpp"
 
 #include <cstdint>
@@ -41,18 +41,16 @@ struct SequenceScoreOptions {
 /// BLOSUM62 rows of a query sequence.
 ///
 /// Composition bias as MMseqs2 does it (Hauser, Steinegger & Soeding, Bioinformatics 32:1323, 2016): position i gains
-/// -mean_j S(q_i, q_j) + sum_a p_a S(q_i, a) over the 40 positions around it. Low-complexity stretches (see
-/// `low_complexity_mask`) score at most 0.
+/// -mean_j S(q_i, q_j) + sum_a p_a S(q_i, a) over the 40 positions around it, shrunk where it is no more than a window
+/// of unbiased residues gives by chance: b^3 / (b^2 + 0.5^2), as Wiener's filter shrinks a signal in noise.
+/// Low-complexity stretches (see `low_complexity_mask`) score at most 0.
 PositionScores sequence_scores(std::span<Residue const> query, SequenceScoreOptions const& options = {});
 
-/// PSSM of a profile in half bits, scaled so that its ungapped lambda equals BLOSUM62's, as PSI-BLAST does, which lets
-/// the gapped statistics of BLOSUM62 apply (Altschul et al., Nucleic Acids Res 25:3389, 1997); the same
-/// composition-bias term, with the profile's column frequencies in place of the neighbours.
-PositionScores profile_scores(Profile const& profile, std::span<Residue const> query,
+/// Log odds of a profile HMM's match emissions against `hmmer_background`, in the unit in which BLOSUM62 has its
+/// ungapped lambda, so that both share the thresholds of the scan; the same composition-bias term, with the emissions
+/// in place of the neighbours.
+PositionScores profile_scores(ProfileHmm const& hmm, std::span<Residue const> query,
                               SequenceScoreOptions const& options = {});
-
-/// Root of mean_i sum_a p_a exp(lambda s_ia) = 1; 0 if there is none (no positive score, or a positive mean).
-double ungapped_lambda(PositionScores const& scores);
 
 IntegerScores round_scores(PositionScores const& scores, double scale = 1);
 

@@ -1,7 +1,9 @@
 #include "align/search.hpp"
 
+#include "align/forward.hpp"
 #include "align/gapped.hpp"
 #include "align/position_scores.hpp"
+#include "align/profile_hmm.hpp"
 #include "align/scan.hpp"
 #include "align/statistics.hpp"
 #include "data/error.hpp"
@@ -21,20 +23,19 @@ namespace tape {
 namespace {
 
 /// Bumped whenever a result may change: part of `search_hash`.
-constexpr int algorithm_version = 1;
+constexpr int algorithm_version = 2;
 
 /// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol
 /// 7:e1002195, 2011).
 constexpr double prefilter_probability = 0.02;
 /// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported, up
-/// to a limit beyond which nothing but time was seen to change (SCOP40: superfamily score .094 at .02, .05, .2 and 1).
+/// to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02, .05, .2 and 1).
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
-/// Pseudocounts of the search's profiles, heavier than MMseqs2's 1.1 and 4.1: three rounds over SCOP40 score .58 / .171
-/// / .292 (family, superfamily, ROC5) instead of .55 / .153 / .272.
-constexpr ProfileOptions profile_options{.pseudocount_a = 1.1, .pseudocount_b = 16, .neff_identity = false};
-/// No more gapped alignments than this share of the database, or this number, whatever a repetitive query drags in.
+/// Gaps of a single sequence in Forward scores, the probabilities nearest to gap costs 11 + n.
+constexpr GapProbabilities sequence_gaps{.open = 0.016, .extend = 0.7};
+/// No more Forward scores than this share of the database, or this number, whatever a repetitive query drags in.
 constexpr double candidate_share = 0.05;
 constexpr std::size_t least_candidates = 20000;
 
@@ -53,43 +54,68 @@ class QuerySearch {
   public:
     QuerySearch(Database const& database, Protein const& query, SearchOptions const& options, int threads)
         : database_{database}, query_{query}, codes_{encode_residues(query.residues)}, options_{options},
-          threads_{threads}, model_{blosum62_gapped, codes_.size(), database},
-          workspaces_(static_cast<std::size_t>(resolve_threads(threads))) {}
+          threads_{threads}, workspaces_(static_cast<std::size_t>(resolve_threads(threads))) {}
 
     SearchResult run() {
         SearchResult result;
         result.msa.source = "search of " + database_.path().filename().string();
         result.msa.rows.push_back({query_.id, query_.description, codes_, {}});
         if (codes_.empty()) return result;
-        PositionScores scores = sequence_scores(codes_);
         std::vector<std::uint32_t> included;
+        std::vector<Found> accepted;
         for (int round = 1;; ++round) {
-            GappedAligner const aligner{round_scores(scores, score_scale)};
-            auto accepted = accept(candidates(scores), aligner, round);
+            Model const model = round == 1 ? sequence_model() : profile_model(profile_rows(accepted));
             result.rounds_run = round;
-            if (round < options_.rounds) {
-                align_included(accepted, aligner);
-                auto now = included_targets(accepted);
-                result.converged = now == included || now.empty();
-                included = std::move(now);
-            }
-            if (round == options_.rounds || result.converged) {
-                report(accepted, aligner, result);
+            if (round == options_.rounds) {
+                accepted = accept(model, options_.evalue, round);
+                report(accepted, model.aligner, result);
                 return result;
             }
-            scores = profile_scores(make_profile(profile_rows(accepted), profile_options), codes_);
+            accepted = accept(model, options_.inclusion_evalue, round);
+            align_all(accepted, model.aligner);
+            auto now = included_targets(accepted);
+            if (now == included || now.empty()) {
+                result.converged = true;
+                if (options_.evalue > options_.inclusion_evalue) accepted = accept(model, options_.evalue, round);
+                report(accepted, model.aligner, result);
+                return result;
+            }
+            included = std::move(now);
         }
     }
 
   private:
-    [[nodiscard]] double loosest_evalue() const {
-        return options_.rounds > 1 ? std::max(options_.evalue, options_.inclusion_evalue) : options_.evalue;
+    /// What a round searches with: one set of scores in three shapes.
+    struct Model {
+        PositionScores scores;
+        GappedAligner aligner;
+        ForwardModel forward;
+        EvalueModel evalues;
+    };
+
+    [[nodiscard]] Model make_model(PositionScores scores, ForwardModel forward) const {
+        GappedAligner aligner{round_scores(scores, score_scale)};
+        EvalueModel const evalues{forward, database_.size()};
+        return {std::move(scores), std::move(aligner), std::move(forward), evalues};
     }
 
-    /// Targets worth a gapped alignment, ascending.
-    [[nodiscard]] std::vector<std::uint32_t> candidates(PositionScores const& scores) const {
+    [[nodiscard]] Model sequence_model() const {
+        auto scores = sequence_scores(codes_);
+        auto forward = make_forward_model(scores, sequence_gaps);
+        return make_model(std::move(scores), std::move(forward));
+    }
+
+    [[nodiscard]] Model profile_model(Msa const& rows) const {
+        auto const hmm = estimate_hmm(rows, {.fragment_threshold = 1});
+        auto scores = profile_scores(hmm, codes_);
+        auto forward = make_forward_model(scores, hmm.transitions);
+        return make_model(std::move(scores), std::move(forward));
+    }
+
+    /// Targets worth a Forward score, ascending.
+    [[nodiscard]] std::vector<std::uint32_t> candidates(PositionScores const& scores, double evalue) const {
         auto const count = static_cast<double>(database_.size());
-        double const p = std::clamp(prefilter_slack * loosest_evalue() / count, prefilter_probability, prefilter_limit);
+        double const p = std::clamp(prefilter_slack * evalue / count, prefilter_probability, prefilter_limit);
         auto const query_length = static_cast<double>(codes_.size());
         auto found = scan_above(
             scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
@@ -108,23 +134,22 @@ class QuerySearch {
         std::ranges::sort(targets);
     }
 
-    /// Gapped scores of the candidates; those within the loosest E-value, best first, at most max_hits.
-    [[nodiscard]] std::vector<Found> accept(std::vector<std::uint32_t> const& targets, GappedAligner const& aligner,
-                                            int round) {
+    /// Forward scores of the candidates; those within the E-value, best first, at most max_hits.
+    [[nodiscard]] std::vector<Found> accept(Model const& model, double evalue, int round) {
+        auto const targets = candidates(model.scores, evalue);
         std::vector<Found> found(targets.size());
         constexpr std::size_t batch = 64;
-        parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int worker) {
-            for (std::size_t i = b * batch; i < std::min(targets.size(), (b + 1) * batch); ++i) {
-                auto const residues = database_.residues(targets[i]);
-                int const score = aligner.score(residues, workspaces_[static_cast<std::size_t>(worker)]);
-                double const half_bits = score / score_scale;
+        parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int) {
+            std::size_t const begin = b * batch, end = std::min(targets.size(), begin + batch);
+            std::vector<std::span<Residue const>> residues;
+            for (std::size_t i = begin; i < end; ++i) residues.push_back(database_.residues(targets[i]));
+            auto const scores = forward_scores(model.forward, residues);
+            for (std::size_t i = begin; i < end; ++i)
                 found[i].hit = {.target = targets[i],
-                                .score = static_cast<int>(std::lround(half_bits)),
-                                .bits = model_.bits(half_bits),
-                                .evalue = model_.evalue(half_bits, residues.size())};
-            }
+                                .bits = model.evalues.bits(scores[i - begin]),
+                                .evalue = model.evalues.evalue(scores[i - begin], residues[i - begin].size())};
         });
-        std::erase_if(found, [&](Found const& f) { return f.hit.score <= 0 || f.hit.evalue > loosest_evalue(); });
+        std::erase_if(found, [&](Found const& f) { return f.hit.evalue > evalue; });
         std::ranges::sort(found, better);
         if (found.size() > options_.max_hits) found.resize(options_.max_hits);
         for (auto& f : found) {
@@ -138,25 +163,18 @@ class QuerySearch {
 
     [[nodiscard]] bool includes(Found const& found) const { return found.hit.evalue <= options_.inclusion_evalue; }
 
-    template <typename Wanted>
-    void align_all(std::vector<Found>& found, GappedAligner const& aligner, Wanted const& wanted) {
+    void align_all(std::vector<Found>& found, GappedAligner const& aligner) {
         parallel_for(found.size(), threads_, [&](std::size_t i, int worker) {
-            if (wanted(found[i]) && found[i].row.columns.empty())
+            if (found[i].row.columns.empty())
                 found[i].row = align(found[i].hit, aligner, workspaces_[static_cast<std::size_t>(worker)]);
         });
-        std::erase_if(found, [&](Found const& f) {
-            return !f.row.columns.empty() && aligned_share(f.row) < options_.min_coverage;
-        });
-    }
-
-    void align_included(std::vector<Found>& found, GappedAligner const& aligner) {
-        align_all(found, aligner, [&](Found const& f) { return includes(f); });
+        std::erase_if(found, [&](Found const& f) { return aligned_share(f.row) < options_.min_coverage; });
     }
 
     /// The last round's hits within the reported E-value, with their rows.
     void report(std::vector<Found>& found, GappedAligner const& aligner, SearchResult& result) {
         std::erase_if(found, [&](Found const& f) { return f.hit.evalue > options_.evalue; });
-        if (options_.alignments) align_all(found, aligner, [](Found const&) { return true; });
+        if (options_.alignments) align_all(found, aligner);
         for (auto& f : found) {
             result.hits.push_back(f.hit);
             if (options_.alignments) result.msa.rows.push_back(std::move(f.row));
@@ -226,7 +244,6 @@ class QuerySearch {
     std::vector<Residue> codes_;
     SearchOptions const& options_;
     int threads_;
-    EvalueModel model_;
     std::vector<GappedAligner::Workspace> workspaces_;
     std::map<std::uint32_t, int> first_round_;
 };

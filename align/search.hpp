@@ -15,7 +15,7 @@ namespace tape {
 struct SearchOptions {
     int rounds = 3;                 ///< 1 = sequence search only
     double evalue = 1e-3;           ///< hits reported and aligned
-    double inclusion_evalue = 1e-3; ///< hits that build the next round's profile
+    double inclusion_evalue = 1e-2; ///< hits that build the next round's profile
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
     bool alignments = true;         ///< off: the last round's hits come without positions, identity and MSA rows
@@ -25,7 +25,6 @@ struct SearchOptions {
 
 struct Hit {
     std::size_t target = 0; ///< index in the database
-    int score = 0;          ///< raw gapped score, half bits
     double bits = 0, evalue = 0;
     int round = 1;                                                        ///< first round in which it was accepted
     float identity = 0;                                                   ///< of aligned residue pairs

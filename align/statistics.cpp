@@ -1,8 +1,13 @@
 #include "align/statistics.hpp"
 
+#include "align/hmm_statistics.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <random>
+#include <span>
+#include <vector>
 
 namespace tape {
 namespace {
@@ -22,6 +27,12 @@ Remainder remainder(double length, double mean, double variance) {
     return {left * fits + deviation * normal_density(standard), fits};
 }
 
+/// Chance that an alignment of random sequences of these lengths reaches the bits.
+double chance(double bits, double query_length, double target_length) {
+    double const score = (bits * std::numbers::ln2 + std::log(blosum62_gapped.k)) / blosum62_gapped.lambda;
+    return effective_area(blosum62_gapped, query_length, target_length, std::max(0.0, score)) * std::exp2(-bits);
+}
+
 } // namespace
 
 double effective_area(AlignmentStatistics const& statistics, double query_length, double target_length, double score) {
@@ -34,18 +45,33 @@ double effective_area(AlignmentStatistics const& statistics, double query_length
     return query.expected * target.expected + covariance * query.fits * target.fits;
 }
 
-EvalueModel::EvalueModel(AlignmentStatistics statistics, std::size_t query_length, Database const& database)
-    : statistics_{statistics}, query_length_{static_cast<double>(query_length)},
-      target_count_{static_cast<double>(database.size())}, residues_{static_cast<double>(database.residue_count())} {}
-
-double EvalueModel::evalue(double score, std::size_t target_length) const {
-    auto const length = static_cast<double>(target_length);
-    return target_count_ * statistics_.k * effective_area(statistics_, query_length_, length, score) *
-           std::exp(-statistics_.lambda * score);
+EvalueModel::EvalueModel(ForwardModel const& model, std::size_t target_count)
+    : query_length_{static_cast<double>(model.length())}, target_count_{static_cast<double>(target_count)} {
+    constexpr std::size_t samples = 200, length = 100;
+    constexpr double tail = 0.04;
+    std::mt19937_64 random{42};
+    std::vector<std::vector<Residue>> sequences;
+    while (sequences.size() < samples) sequences.push_back(random_residues(background_frequencies, length, random));
+    auto const scores =
+        forward_scores(model, std::vector<std::span<Residue const>>(sequences.begin(), sequences.end()));
+    auto const [lowest, highest] = std::ranges::minmax(scores);
+    if (lowest == highest) { // a query of unknown residues
+        log2_k_ = highest;
+        return;
+    }
+    auto const fit = fit_gumbel(scores);
+    double const score = fit.mu - std::log(-std::log(1 - tail)) / fit.lambda;
+    // Bits of that tail: the area falls with them as well.
+    double low = 0, high = 64;
+    for (int step = 0; step < 50; ++step) {
+        double const middle = 0.5 * (low + high);
+        (chance(middle, query_length_, length) > tail ? low : high) = middle;
+    }
+    log2_k_ = score - low;
 }
 
-double EvalueModel::bits(double score) const {
-    return (statistics_.lambda * score - std::log(statistics_.k)) / std::numbers::ln2;
+double EvalueModel::evalue(double score, std::size_t target_length) const {
+    return target_count_ * chance(bits(score), query_length_, static_cast<double>(target_length));
 }
 
 double ungapped_threshold(double query_length, double target_length, double p) {

@@ -49,9 +49,8 @@ class Search : public testing::Test {
         out << std::hexfloat;
         for (auto const& result : all) {
             for (auto const& h : result.hits)
-                out << h.target << ' ' << h.score << ' ' << h.bits << ' ' << h.evalue << ' ' << h.round << ' '
-                    << h.identity << ' ' << h.query_begin << ' ' << h.query_end << ' ' << h.target_begin << ' '
-                    << h.target_end << '\n';
+                out << h.target << ' ' << h.bits << ' ' << h.evalue << ' ' << h.round << ' ' << h.identity << ' '
+                    << h.query_begin << ' ' << h.query_end << ' ' << h.target_begin << ' ' << h.target_end << '\n';
             write_msa(out, result.msa, MsaFormat::a3m);
             out << result.rounds_run << result.converged << '\n';
         }

@@ -5,6 +5,7 @@
 #include "tests/align/random_proteins.hpp"
 
 #include <cmath>
+#include <span>
 
 namespace tape {
 namespace {
@@ -27,36 +28,52 @@ TEST(Statistics, AreaShrinksWithScoreAndIsSymmetric) {
     }
 }
 
-TEST(Statistics, EvaluesFallByLambdaAndGrowWithTheDatabase) {
-    TemporaryDirectory const scratch;
+ForwardModel model_of(std::span<Residue const> query) {
+    return make_forward_model(sequence_scores(query), GapProbabilities{.open = 0.016, .extend = 0.7});
+}
+
+TEST(Statistics, EvaluesHalveWithEveryBitAndGrowWithTheDatabase) {
     std::mt19937_64 random{1};
-    std::vector<std::vector<Residue>> proteins(50, test::random_protein(random, 300));
-    EvalueModel const small{blosum62_gapped, 250, test::make_database(scratch.path() / "a.tdb", proteins)};
-    proteins.insert(proteins.end(), 50, proteins.front());
-    EvalueModel const large{blosum62_gapped, 250, test::make_database(scratch.path() / "b.tdb", proteins)};
-    EXPECT_NEAR(large.evalue(60, 300) / small.evalue(60, 300), 2, 1e-9);
-    double const ratio = small.evalue(60, 300) / small.evalue(61, 300);
-    EXPECT_GT(ratio, std::exp(blosum62_gapped.lambda)) << "the area shrinks too";
-    EXPECT_LT(ratio, std::exp(blosum62_gapped.lambda) * 1.05);
-    // One bit is a factor of two in K exp(-lambda S).
-    EXPECT_NEAR(small.bits(100) - small.bits(99), blosum62_gapped.lambda / std::log(2), 1e-12);
+    auto const model = model_of(test::random_protein(random, 250, 0));
+    EvalueModel const small{model, 50}, large{model, 100};
+    EXPECT_NEAR(large.evalue(30, 300) / small.evalue(30, 300), 2, 1e-9);
+    double const ratio = small.evalue(30, 300) / small.evalue(31, 300);
+    EXPECT_GT(ratio, 2) << "the area shrinks too";
+    EXPECT_LT(ratio, 2.1);
+    EXPECT_GT(small.evalue(30, 600), small.evalue(30, 300));
+    EXPECT_DOUBLE_EQ(small.bits(31) - small.bits(30), 1);
+}
+
+/// Random sequences of other lengths than those simulated reach a score as often as its E-value says.
+TEST(Statistics, RandomTargetsReachTheirEvalues) {
+    std::mt19937_64 random{3};
+    constexpr std::size_t targets = 3000;
+    for (auto const& [query_length, target_length] : {std::pair{60U, 300U}, {200U, 60U}, {300U, 500U}}) {
+        auto const model = model_of(test::random_protein(random, query_length, 0));
+        EvalueModel const statistics{model, targets};
+        std::vector<std::vector<Residue>> proteins;
+        while (proteins.size() < targets) proteins.push_back(test::random_protein(random, target_length, 0));
+        int hits = 0;
+        for (double const score :
+             forward_scores(model, std::vector<std::span<Residue const>>(proteins.begin(), proteins.end())))
+            hits += statistics.evalue(score, target_length) <= 60;
+        EXPECT_GT(hits, 30) << query_length << " against " << target_length;
+        EXPECT_LT(hits, 120) << query_length << " against " << target_length;
+    }
+}
+
+TEST(Statistics, AQueryOfUnknownResiduesHasNoHits) {
+    std::vector<Residue> const query(80, unknown_code);
+    auto const model = model_of(query);
+    std::mt19937_64 random{5};
+    auto const protein = test::random_protein(random, 200, 0);
+    EXPECT_GT((EvalueModel{model, 1000}.evalue(forward_score_reference(model, protein), protein.size())), 10);
 }
 
 TEST(Statistics, UngappedThresholdInvertsTheGumbelTail) {
     double const score = ungapped_threshold(200, 400, 0.02);
     EXPECT_NEAR(blosum62_ungapped_k * 200 * 400 * std::exp(-blosum62_ungapped_lambda * score), 0.02, 1e-12);
     EXPECT_GE(ungapped_threshold(1, 1, 1), 1);
-}
-
-TEST(PositionScores, LambdaOfBlosum62RowsIsBlosum62s) {
-    // Every residue as often as in the background: the per-position mean of exp(lambda s) is the matrix's own.
-    std::vector<Residue> query;
-    for (int a = 0; a < amino_acid_count; ++a)
-        query.insert(query.end(), static_cast<std::size_t>(std::lround(background_frequencies[a] * 10000)),
-                     static_cast<Residue>(a));
-    auto const scores = sequence_scores(query, {.composition_bias = false, .mask_low_complexity = false});
-    EXPECT_NEAR(ungapped_lambda(scores), blosum62_lambda(), 1e-3);
-    EXPECT_NEAR(blosum62_lambda(), 0.3176, 0.005) << "the value NCBI BLAST prints";
 }
 
 TEST(PositionScores, CompositionBiasLowersWhatIsCommonAround) {
