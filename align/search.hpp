@@ -15,7 +15,7 @@ namespace tape {
 struct SearchOptions {
     int rounds = 3;                 ///< 1 = sequence search only
     double evalue = 1e-3;           ///< hits reported and aligned
-    double inclusion_evalue = 1e-2; ///< hits that build the next round's profile
+    double inclusion_evalue = 2e-3; ///< hits that build the next round's profile; the default is PSI-BLAST's
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
     bool alignments = true;         ///< off: the last round's hits come without positions, identity and MSA rows

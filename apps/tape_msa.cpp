@@ -76,7 +76,7 @@ tape::cli::Program program() {
          .minimum = 1e-300},
         {.name = "inclusion-evalue",
          .kind = Kind::real,
-         .default_value = "0.01",
+         .default_value = "0.002",
          .help = "hits up to this E-value build the next round's profile",
          .group = search,
          .minimum = 1e-300},

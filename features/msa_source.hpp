@@ -28,7 +28,7 @@ struct MsaSourceOptions {
     std::vector<std::filesystem::path> library; ///< see `bundled_alignments`
     std::filesystem::path database;             ///< .tdb; empty = no search
     int rounds = 3;
-    double evalue = 1e-3, inclusion_evalue = 1e-2;
+    double evalue = 1e-3, inclusion_evalue = 2e-3;
     double min_coverage = 0;
     std::size_t max_hits = 10000;
     std::vector<std::string> parents; ///< residues of proteins whose variants are searched through them
