@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Remote homology search over SCOP domains: ours and whichever of phmmer, jackhmmer, psiblast and MMseqs2 are installed, in one run.
+"""Remote homology search over SCOP domains: ours and whichever of phmmer, jackhmmer and psiblast are installed, in one run.
 
   scop40_peers.py BIN_DIR DOMAINS.fasta[.gz|.xz] [--labels FILE] [--step 8] [--offset 0 3 5] [--programs ours-1,phmmer,...]
   scop40_peers.py score HITS.tsv DOMAINS.fasta [--labels FILE] [--step 8] [--offset 0]
@@ -154,21 +154,9 @@ def programs(bin_dir):
             + ["-num_threads", "1", "-outfmt", "7 qaccver saccver evalue bitscore", "-out", f"{folder}/hits.tsv"],
         ], lambda: psiblast_hits(f"{folder}/hits.tsv")
 
-    def mmseqs(queries, database, folder):
-        q, d, p, a = (f"{folder}/{name}" for name in ("q", "d", "prefilter", "aligned"))
-        thread = ["--threads", "1"]
-        return [
-            ["mmseqs", "createdb", queries, q],
-            ["mmseqs", "createdb", database, d],
-            ["mmseqs", "ungappedprefilter", q, d, p, "--max-seqs", "1000", "--min-ungapped-score", "0", *thread],
-            ["mmseqs", "align", q, d, p, a, "-e", "10000", *thread],
-            ["mmseqs", "convertalis", q, d, a, f"{folder}/hits.tsv", "--format-output", "query,target,evalue,bits", *thread],
-        ], lambda: table_hits(f"{folder}/hits.tsv", 0, 1, 2, 3)
-
     return {
         "ours-1": (f"{bin_dir}/tape-msa", ours(1)),
         "phmmer": ("phmmer", hmmer("phmmer")),
-        "mmseqs": ("mmseqs", mmseqs),
         "ours-3": (f"{bin_dir}/tape-msa", ours(3)),
         "jackhmmer-3": ("jackhmmer", hmmer("jackhmmer", "-N", "3")),
         "psiblast-3": ("psiblast", psiblast),
