@@ -198,8 +198,7 @@ HmmStatistics calibrate(ProfileHmm const& hmm, std::uint64_t seed, int threads) 
     statistics.viterbi_mu = gumbel_location(viterbi, statistics.lambda);
     auto const fit = fit_gumbel(forward);
     // Score that the fitted law exceeds with probability `tail`, moved back along an exponential of slope lambda.
-    double const at_tail = fit.mu - std::log(-std::log(1 - tail)) / fit.lambda;
-    statistics.forward_tau = at_tail + std::log(tail) / statistics.lambda;
+    statistics.forward_tau = fit.upper_quantile(tail) + std::log(tail) / statistics.lambda;
     return statistics;
 }
 

@@ -3,6 +3,7 @@
 #include "align/profile_hmm.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -44,6 +45,8 @@ double gumbel_location(std::span<double const> scores, double lambda);
 
 struct GumbelFit {
     double mu, lambda;
+    /// Score that is exceeded with probability p.
+    [[nodiscard]] double upper_quantile(double p) const { return mu - std::log(-std::log(1 - p)) / lambda; }
 };
 /// Maximum-likelihood fit of both parameters (Lawless, Statistical Models and Methods for Lifetime Data, 1982, eq.
 /// 4.1.6), by bisection. @throws tape::error if all scores are equal.

@@ -59,8 +59,7 @@ EvalueModel::EvalueModel(ForwardModel const& model, std::size_t target_count)
         log2_k_ = highest;
         return;
     }
-    auto const fit = fit_gumbel(scores);
-    double const score = fit.mu - std::log(-std::log(1 - tail)) / fit.lambda;
+    double const score = fit_gumbel(scores).upper_quantile(tail);
     // Bits of that tail: the area falls with them as well.
     double low = 0, high = 64;
     for (int step = 0; step < 50; ++step) {

@@ -458,10 +458,6 @@ class Run {
         return outcome;
     }
 
-    [[nodiscard]] std::size_t batch_size() const {
-        return std::max<std::size_t>(16, 4 * static_cast<std::size_t>(settings_.threads));
-    }
-
     /// Makes the files of all queries together with the other ranks, one query an item.
     void share_with_ranks() {
         tape::Progress progress{"rank " + std::to_string(ranks_.rank), queries_.size(), "proteins", settings_.quiet};
@@ -479,8 +475,9 @@ class Run {
             std::cout << formatted("%-24s %7s %9s %9s %7s  %s\n", "query", "length", "homologs", "Neff", "rounds",
                                    "alignment");
         tape::Progress progress{"alignments", queries_.size(), "proteins", settings_.quiet};
-        for (std::size_t begin = 0; begin < queries_.size(); begin += batch_size()) {
-            auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch_size()));
+        std::size_t const batch = std::max<std::size_t>(16, 4 * static_cast<std::size_t>(settings_.threads));
+        for (std::size_t begin = 0; begin < queries_.size(); begin += batch) {
+            auto outcomes = run_batch(begin, std::min(queries_.size(), begin + batch));
             for (auto const& outcome : outcomes) {
                 hits.stream() << outcome.hit_rows;
                 if (tell) std::cout << outcome.summary << (outcome.kept && ranks_.size == 1 ? " (kept)" : "") << '\n';

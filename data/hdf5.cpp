@@ -5,9 +5,7 @@
 #include "data/text.hpp"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <hdf5.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -166,11 +164,7 @@ void Hdf5Writer::close() {
     std::lock_guard const lock{Library::get().mutex};
     errno = 0;
     if (!state_->file.close()) throw state_->failure();
-    int const descriptor = ::open(state_->temporary.path().c_str(), O_RDONLY | O_CLOEXEC);
-    bool const kept = descriptor >= 0 && ::fsync(descriptor) == 0;
-    if (descriptor >= 0) ::close(descriptor);
-    if (!kept) throw state_->failure();
-    state_->temporary.rename();
+    state_->temporary.sync_and_rename();
 }
 
 } // namespace tape

@@ -252,12 +252,7 @@ void write_path_atomically(std::filesystem::path const& target,
                            std::function<void(std::filesystem::path const&)> const& write) {
     TemporaryPath temporary{target};
     write(temporary.path());
-    int const descriptor = ::open(temporary.path().c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) throw error{target.string() + ": nothing was written"};
-    int const problem = ::fsync(descriptor) == 0 ? 0 : errno;
-    ::close(descriptor);
-    if (problem != 0) throw error{target.string() + ": cannot write: " + system_message(problem)};
-    temporary.rename();
+    temporary.sync_and_rename();
 }
 
 MappedFile::MappedFile(std::filesystem::path const& file) {

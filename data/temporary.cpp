@@ -2,10 +2,12 @@
 
 #include "data/error.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -93,6 +95,15 @@ void TemporaryPath::rename() {
     path_.clear();
     release_slot(slot_);
     slot_ = -1;
+}
+
+void TemporaryPath::sync_and_rename() {
+    int const descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) throw error{target_.string() + ": nothing was written"};
+    int const problem = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    if (problem != 0) throw error{target_.string() + ": cannot write: " + std::strerror(problem)};
+    rename();
 }
 
 OutputFolder::OutputFolder(std::filesystem::path const& folder) {

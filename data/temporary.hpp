@@ -21,6 +21,8 @@ class TemporaryPath {
     [[nodiscard]] std::filesystem::path const& path() const { return path_; }
     /// Puts the file in the target's place. @throws error
     void rename();
+    /// The same for a file that another library wrote and closed: its bytes are on disk first.
+    void sync_and_rename();
 
   private:
     std::filesystem::path target_, path_;

@@ -59,12 +59,12 @@ def single(options, work, queries):
     programs = {}
     if shutil.which("phmmer"):
         programs["phmmer"] = lambda q, o: ["phmmer", "--cpu", t, "--noali", "-o", "/dev/null", "--tblout", o, q, options.fasta]
-        programs["jackhmmer -N 3"] = lambda q, o: ["jackhmmer", "-N", options.rounds, "--cpu", t, "--noali", "-o", "/dev/null", "--tblout", o, q, options.fasta]
+        programs[f"jackhmmer -N {options.rounds}"] = lambda q, o: ["jackhmmer", "-N", options.rounds, "--cpu", t, "--noali", "-o", "/dev/null", "--tblout", o, q, options.fasta]
     if shutil.which("psiblast"):
         blast = work / "blast"
         if not (work / "blast.pin").exists() and not (work / "blast.pal").exists():
             subprocess.run(["makeblastdb", "-dbtype", "prot", "-in", options.fasta, "-out", blast, "-blastdb_version", "4"], check=True, stdout=subprocess.DEVNULL)
-        programs["psiblast, 3 rounds"] = lambda q, o: ["psiblast", "-num_iterations", options.rounds, "-num_threads", t, "-db", blast, "-query", q, "-out", o,
+        programs[f"psiblast, {options.rounds} rounds"] = lambda q, o: ["psiblast", "-num_iterations", options.rounds, "-num_threads", t, "-db", blast, "-query", q, "-out", o,
                                                       "-outfmt", "6 qseqid sacc evalue", "-evalue", "10", "-max_target_seqs", "10000"]
     ours = options.bin / "tape-msa"
     for rounds in (1, options.rounds):
