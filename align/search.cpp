@@ -2,6 +2,7 @@
 
 #include "align/forward.hpp"
 #include "align/gapped.hpp"
+#include "align/gapped_scan.hpp"
 #include "align/position_scores.hpp"
 #include "align/profile_hmm.hpp"
 #include "align/scan.hpp"
@@ -23,13 +24,16 @@ namespace tape {
 namespace {
 
 /// Bumped whenever a result may change: part of `search_hash`.
-constexpr int algorithm_version = 2;
+constexpr int algorithm_version = 3;
 
 /// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol
 /// 7:e1002195, 2011).
 constexpr double prefilter_probability = 0.02;
-/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported, up
-/// to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02, .05, .2 and 1).
+/// Share that may pass the gapped scan, twice that of HMMER's Viterbi filter.
+constexpr double gapped_probability = 0.002;
+/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported; of
+/// the ungapped scan, up to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02,
+/// .05, .2 and 1).
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
@@ -114,14 +118,18 @@ class QuerySearch {
 
     /// Targets worth a Forward score, ascending.
     [[nodiscard]] std::vector<std::uint32_t> candidates(PositionScores const& scores, double evalue) const {
-        auto const count = static_cast<double>(database_.size());
-        double const p = std::clamp(prefilter_slack * evalue / count, prefilter_probability, prefilter_limit);
-        auto const query_length = static_cast<double>(codes_.size());
+        auto const count = static_cast<double>(database_.size()), length = static_cast<double>(codes_.size());
+        double const wanted = prefilter_slack * evalue / count;
+        double const ungapped = std::clamp(wanted, prefilter_probability, prefilter_limit);
         auto found = scan_above(
-            scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
+            scores, database_, [&](double target) { return ungapped_threshold(length, target, ungapped); }, threads_);
         auto const limit = std::max(least_candidates, static_cast<std::size_t>(candidate_share * count));
         if (found.size() > limit) keep_highest(found, scores, limit);
-        return found;
+        double const gapped = std::max(wanted, gapped_probability);
+        if (gapped >= ungapped) return found;
+        return gapped_above(
+            scores, database_, found, [&](double target) { return gapped_threshold(length, target, gapped); },
+            threads_);
     }
 
     void keep_highest(std::vector<std::uint32_t>& targets, PositionScores const& query, std::size_t limit) const {
