@@ -16,6 +16,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -69,18 +70,15 @@ class QuerySearch {
         std::vector<Found> accepted;
         for (int round = 1;; ++round) {
             Model const model = round == 1 ? sequence_model() : profile_model(profile_rows(accepted));
-            result.rounds_run = round;
-            if (round == options_.rounds) {
-                accepted = accept(model, options_.evalue, round);
-                report(accepted, model.aligner, result);
-                return result;
-            }
-            accepted = accept(model, options_.inclusion_evalue, round);
-            align_all(accepted, model.aligner);
+            bool const last = round == options_.rounds;
+            accepted = accept(model, last ? options_.evalue : options_.inclusion_evalue, round);
+            if (!last || options_.alignments) align_all(accepted, model.aligner);
             auto now = included_targets(accepted);
-            if (now == included || now.empty()) {
-                result.converged = true;
-                if (options_.evalue > options_.inclusion_evalue) accepted = accept(model, options_.evalue, round);
+            result.rounds.push_back(summarise(model, included, now));
+            result.converged = round > 1 && now == included;
+            if (last || now == included || now.empty()) {
+                if (!last && options_.evalue > options_.inclusion_evalue)
+                    accepted = accept(model, options_.evalue, round);
                 report(accepted, model.aligner, result);
                 return result;
             }
@@ -237,6 +235,16 @@ class QuerySearch {
             if (includes(f)) targets.push_back(static_cast<std::uint32_t>(f.hit.target));
         std::ranges::sort(targets);
         return targets;
+    }
+
+    [[nodiscard]] SearchRound summarise(Model const& model, std::vector<std::uint32_t> const& before,
+                                        std::vector<std::uint32_t> const& now) const {
+        std::vector<std::uint32_t> both;
+        std::ranges::set_intersection(before, now, std::back_inserter(both));
+        return {.included = now.size(),
+                .added = now.size() - both.size(),
+                .lost = before.size() - both.size(),
+                .query_bits = bits_along_diagonal(model.forward, codes_)};
     }
 
     [[nodiscard]] Msa profile_rows(std::vector<Found> const& found) const {

@@ -580,7 +580,7 @@ class Run {
 
     [[nodiscard]] static std::string summary(tape::Protein const& query, Outcome const& outcome, float neff) {
         auto const& result = outcome.result;
-        std::string const rounds = outcome.searched ? std::to_string(result.rounds_run) : "-";
+        std::string const rounds = outcome.searched ? std::to_string(result.rounds.size()) : "-";
         std::string source = result.msa.source;
         if (outcome.searched)
             source += result.msa.depth() == 1 ? ": no homologs" : result.converged ? ", converged" : "";
