@@ -1,3 +1,4 @@
+#include "align/msa.hpp"
 #include "data/alphabet.hpp"
 #include "data/npy.hpp"
 
@@ -339,6 +340,41 @@ TEST_F(TapeMsa, ASetIsAlignedWithItself) {
     EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", "-", "--threads", "2", "--quiet"}).out, aligned);
 }
 
+TEST_F(TapeMsa, ASetInEveryAlignmentFormat) {
+    write("family.fasta", ">a\nMKTAYIAKQRWSHFSRQ\n>b of b\nMKTAYIAKBRWISFVKSHFSRQ\n>c\nMKTAYIAKQRWISFVKSHFSRQ\n");
+    std::vector<std::string> const aligned{"MKTAYIAKQRW-----SHFSRQ", "MKTAYIAKBRWISFVKSHFSRQ",
+                                           "MKTAYIAKQRWISFVKSHFSRQ"};
+    auto const output = [&](std::vector<std::string> const& extra) {
+        std::vector<std::string> arguments{"--set", "family.fasta", "-o", "-", "--quiet"};
+        arguments.insert(arguments.end(), extra.begin(), extra.end());
+        auto const outcome = run("tape-msa", arguments);
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+        return outcome.out;
+    };
+    EXPECT_EQ(output({}), ">a\n" + aligned[0] + "\n>b of b\n" + aligned[1] + "\n>c\n" + aligned[2] + "\n");
+    // A3M and A2M have the columns of the first protein.
+    EXPECT_EQ(output({"--format", "a3m"}),
+              ">a\nMKTAYIAKQRWSHFSRQ\n>b of b\nMKTAYIAKBRWisfvkSHFSRQ\n>c\nMKTAYIAKQRWisfvkSHFSRQ\n");
+    EXPECT_EQ(output({"--format", "a2m"}),
+              ">a\nMKTAYIAKQRW.....SHFSRQ\n>b of b\nMKTAYIAKBRWisfvkSHFSRQ\n>c\nMKTAYIAKQRWisfvkSHFSRQ\n");
+    EXPECT_EQ(output({"--format", "sto"}), "# STOCKHOLM 1.0\n#=GS b       DE of b\na       " + aligned[0] +
+                                               "\nb       " + aligned[1] + "\nc       " + aligned[2] + "\n#=GC RF " +
+                                               std::string(22, 'x') + "\n//\n");
+    EXPECT_EQ(output({"--format", "aln"}), "CLUSTAL multiple sequence alignment\n\na      " + aligned[0] + "\nb      " +
+                                               aligned[1] + "\nc      " + aligned[2] +
+                                               "\n       ******** **     ******\n");
+    // The name says it too, packed or not; --format has the last word.
+    for (std::string const name : {"x.sto", "x.sto.gz"}) {
+        EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", name}).exit_code, 0);
+        auto const back = read_msa(path(name));
+        EXPECT_EQ(back.rows.at(1).description, "of b");
+        EXPECT_EQ(a3m_letters(back.rows.at(2)), "MKTAYIAKQRWisfvkSHFSRQ");
+    }
+    EXPECT_TRUE(read("x.sto").starts_with("# STOCKHOLM"));
+    EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", "x.sto", "--format", "a3m"}).exit_code, 0);
+    EXPECT_EQ(read("x.sto"), output({"--format", "a3m"}));
+}
+
 TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
     auto const error_of = [&](std::vector<std::string> const& arguments) {
         auto const outcome = run("tape-msa", arguments);
@@ -349,7 +385,12 @@ TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
     std::string const whole = read("family.fasta");
     EXPECT_NE(error_of({"--set", "family.fasta", "-o", "family.fasta"}).find("--force"), std::string::npos);
     EXPECT_EQ(read("family.fasta"), whole);
-    EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the aligned FASTA file with -o (- is stdout)");
+    EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the file of the alignment with -o (- is stdout)");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a", "--format", "a3m,sto"}),
+              "tape-msa: --set writes one file; give --format one name");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a", "--format", "hmm"}),
+              "tape-msa: --set writes alignments, and hmm is a profile of one protein: align to .a3m, put it into a "
+              "folder as <id>.a3m and run tape-msa QUERY.fasta --msa-dir FOLDER --format hmm");
     EXPECT_EQ(error_of({"--set", "q.fasta", "--db", "db.tdb", "-o", "a.fasta"}),
               "tape-msa: --set aligns the proteins of its file alone; leave out --db");
     EXPECT_EQ(error_of({"q.fasta", "--set", "q.fasta", "-o", "a.fasta"}),

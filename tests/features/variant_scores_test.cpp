@@ -102,10 +102,10 @@ TEST(VariantScores, TheWildTypeMustMatch) {
         return message_of([&] { (void)scorer.score(parse_mutations(text, first), first); });
     };
     EXPECT_EQ(message("L12P", 1),
-              "mutation 'L12P': the alignment's query has N there, not L; positions count from 1 at "
+              "mutation 'L12P': the query has N there, not L; positions count from 1 at "
               "the query's first residue");
     EXPECT_EQ(message("A100G", 100), "none");
-    EXPECT_EQ(message("A31G", 1), "mutation 'A31G': the alignment's query ends at 30");
+    EXPECT_EQ(message("A31G", 1), "mutation 'A31G': the query ends at 30");
     EXPECT_EQ(message("A1G:A1C", 1), "mutation 'A1C': the variant has another mutation at this position");
 }
 
