@@ -56,6 +56,7 @@ class QueryVariants {
   private:
     VariantList list_;
     std::vector<std::vector<ListedVariant>> by_query_;
+    std::vector<std::vector<Residue>> residues_; ///< of the queries
 };
 
 /// Searches with each query, or takes its ready alignment, and writes its files.

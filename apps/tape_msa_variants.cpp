@@ -1,6 +1,7 @@
 #include "apps/tape_msa.hpp"
 #include "compare/metrics.hpp"
 #include "data/io.hpp"
+#include "data/parallel.hpp"
 #include "data/text.hpp"
 
 #include <bit>
@@ -35,8 +36,10 @@ std::string rank_correlations(std::span<ListedVariant const> variants, std::span
 } // namespace
 
 QueryVariants::QueryVariants(MsaSettings const& settings, std::span<Protein const> queries)
-    : list_{read_variant_list(settings.variants, settings.variant_options)}, by_query_{variants_of_proteins(list_,
-                                                                                                            queries)} {}
+    : list_{read_variant_list(settings.variants, settings.variant_options)}, by_query_{
+                                                                                 variants_of_proteins(list_, queries)} {
+    for (auto const& query : queries) residues_.push_back(encode_residues(query.residues));
+}
 
 std::string QueryVariants::key(std::size_t q) const {
     std::string text = "\nvariants 1 " + std::to_string(list_.first_position) + (list_.measured ? " measured" : "");
@@ -51,7 +54,10 @@ std::string QueryVariants::write(std::filesystem::path const& file, std::size_t 
                                  std::shared_ptr<PottsModel const> model, int threads) const {
     bool const potts = model != nullptr;
     auto const& variants = by_query_[q];
-    auto const scores = score_variants({msa, std::move(model), threads}, list_, variants, threads);
+    VariantScorer const scorer{msa, residues_[q], std::move(model), threads};
+    std::vector<VariantScores> scores(variants.size());
+    parallel_for(variants.size(), threads,
+                 [&](std::size_t v, int) { scores[v] = scorer.score(variants[v].mutations, list_.first_position); });
     write_atomically(file, [&](std::ostream& out) { write_variant_scores(out, list_, variants, scores, potts); });
     std::string const summary = counted(variants.size(), "variant") + " scored";
     return list_.measured ? summary + "; " + rank_correlations(variants, scores, potts) : summary;

@@ -2,7 +2,6 @@
 
 #include "data/error.hpp"
 #include "data/io.hpp"
-#include "data/parallel.hpp"
 #include "data/text.hpp"
 
 #include <algorithm>
@@ -176,19 +175,6 @@ std::vector<std::vector<ListedVariant>> variants_of_proteins(VariantList const& 
         result[p].push_back(variant);
     }
     return result;
-}
-
-std::vector<VariantScores> score_variants(VariantScorer const& scorer, VariantList const& list,
-                                          std::span<ListedVariant const> variants, int threads) {
-    std::vector<VariantScores> scores(variants.size());
-    parallel_for(variants.size(), threads, [&](std::size_t v, int) {
-        try {
-            scores[v] = scorer.score(variants[v].mutations, list.first_position);
-        } catch (data_error const&) {
-            std::throw_with_nested(data_error{where_of(list, variants[v]) + " cannot be scored"});
-        }
-    });
-    return scores;
 }
 
 void write_variant_scores(std::ostream& out, VariantList const& list, std::span<ListedVariant const> variants,

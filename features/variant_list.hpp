@@ -48,10 +48,6 @@ VariantList read_variant_list(std::filesystem::path const& file, VariantListOpti
 std::vector<std::vector<ListedVariant>> variants_of_proteins(VariantList const& list,
                                                              std::span<Protein const> proteins);
 
-/// Scores, errors naming file:line and variant as above.
-std::vector<VariantScores> score_variants(VariantScorer const& scorer, VariantList const& list,
-                                          std::span<ListedVariant const> variants, int threads = 1);
-
 /// Tab-separated: variant, mutations (their number), entropy, log_odds, potts (with a model), measured (if the list has
 /// it).
 void write_variant_scores(std::ostream& out, VariantList const& list, std::span<ListedVariant const> variants,

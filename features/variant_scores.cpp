@@ -87,11 +87,16 @@ void check_mutations(std::span<Mutation const> mutations, std::span<Residue cons
 }
 
 VariantScorer::VariantScorer(Msa const& msa, VariantOptions const& options)
-    : VariantScorer{msa, options.potts ? fitted(msa, options) : nullptr, options.threads} {}
+    : VariantScorer{msa, msa.rows.at(0).columns, options.potts ? fitted(msa, options) : nullptr, options.threads} {}
 
-VariantScorer::VariantScorer(Msa const& msa, std::shared_ptr<PottsModel const> model, int threads)
-    : query_{msa.rows.at(0).columns}, profile_{make_profile(msa, {.neff_identity = false, .threads = threads})},
-      model_{std::move(model)} {}
+VariantScorer::VariantScorer(Msa const& msa, std::span<Residue const> wild_type,
+                             std::shared_ptr<PottsModel const> model, int threads)
+    : query_(wild_type.begin(), wild_type.end()),
+      profile_{make_profile(msa, {.neff_identity = false, .threads = threads})}, model_{std::move(model)} {
+    if (query_.size() != msa.length())
+        throw data_error{"the wild type has " + std::to_string(query_.size()) + " residues, its alignment " +
+                         std::to_string(msa.length()) + " columns"};
+}
 
 VariantScores VariantScorer::score(std::span<Mutation const> mutations, std::size_t first_position) const {
     check_mutations(mutations, query_, first_position);

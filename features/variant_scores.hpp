@@ -59,13 +59,16 @@ class VariantScorer {
     /// Builds the profile (Henikoff weights) and the Potts model (weights at 80% identity). Cost as `fit_potts`.
     explicit VariantScorer(Msa const& msa, VariantOptions const& options = {});
 
-    /// With a Potts model that has been fitted to the alignment already; nullptr for none.
-    VariantScorer(Msa const& msa, std::shared_ptr<PottsModel const> model, int threads = 1);
+    /// With a Potts model that has been fitted to the alignment already; nullptr for none. Variants then start from
+    /// `wild_type`, which may differ from the alignment's first row, as relatives of the protein do.
+    /// @throws data_error if the wild type does not have the alignment's length
+    VariantScorer(Msa const& msa, std::span<Residue const> wild_type, std::shared_ptr<PottsModel const> model,
+                  int threads = 1);
 
     /// @throws data_error as `check_mutations`. O(mutations * L).
     [[nodiscard]] VariantScores score(std::span<Mutation const> mutations, std::size_t first_position = 1) const;
 
-    [[nodiscard]] std::span<Residue const> query() const { return query_; }
+    [[nodiscard]] std::span<Residue const> query() const { return query_; } ///< what variants start from
 
   private:
     std::vector<Residue> query_;
