@@ -401,6 +401,8 @@ TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
               "folder as <id>.a3m and run tape-msa QUERY.fasta --msa-dir FOLDER --format hmm");
     EXPECT_EQ(error_of({"--set", "q.fasta", "--db", "db.tdb", "-o", "a.fasta"}),
               "tape-msa: --set aligns the proteins of its file alone; leave out --db");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a.fasta", "--html"}),
+              "tape-msa: --set aligns the proteins of its file alone; leave out --html");
     EXPECT_EQ(error_of({"q.fasta", "--set", "q.fasta", "-o", "a.fasta"}),
               "tape-msa: --set names the proteins to align; leave out 'q.fasta'");
     auto const outcome = run("tape-msa", {"--set", "family.fasta", "-o", "a.fasta"});

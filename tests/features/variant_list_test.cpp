@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <sstream>
 
 namespace tape {
@@ -110,6 +111,20 @@ TEST_F(VariantListFile, VariantsGoToTheirProteins) {
               "residue");
     EXPECT_EQ(problem("A4G\n", one), "list:1: variant 'A4G' is none of record 'q'\n"
                                      "  caused by: mutation 'A4G': the query ends at 3");
+}
+
+TEST_F(VariantListFile, DamagedListsAreReadOrRefused) {
+    std::string const whole = "query,mutant,measured\nq,A1G,0.5\n\"q\",A1G:C2D,-1e3\n,WT,\n#\n";
+    std::mt19937 random{3};
+    int refused = 0;
+    for (int trial = 0; trial < 300; ++trial) {
+        std::string text = whole;
+        for (int k = 0; k < 3; ++k) text[random() % text.size()] = static_cast<char>(random());
+        refused +=
+            message(text.substr(0, random() % (text.size() + 1))) != "none"; // any other exception fails the test
+    }
+    EXPECT_GT(refused, 50);
+    EXPECT_LT(refused, 300);
 }
 
 TEST_F(VariantListFile, TheTableHoldsTheScores) {
