@@ -219,9 +219,39 @@ void Database::verify() const {
                          std::to_string(bad - residues.begin()) + ", expected 0 to 21; build the database again"};
 }
 
+namespace {
+
+/// Bytes added one after another. Unlike in a vector, what is there never moves: memory grows by a block, not by half
+/// of all.
+class Blocks {
+  public:
+    void append(std::string_view bytes) {
+        while (!bytes.empty()) {
+            if (size_ == blocks_.size() * block_bytes)
+                blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_bytes));
+            auto const piece = bytes.substr(0, block_bytes - size_ % block_bytes);
+            std::memcpy(blocks_.back().get() + size_ % block_bytes, piece.data(), piece.size());
+            bytes.remove_prefix(piece.size()), size_ += piece.size();
+        }
+    }
+    void write(HashingWriter& out, std::uint64_t begin, std::uint64_t end) const {
+        while (begin < end) {
+            auto const piece = std::min(end - begin, block_bytes - begin % block_bytes);
+            out.write(blocks_[begin / block_bytes].get() + begin % block_bytes, piece), begin += piece;
+        }
+    }
+    [[nodiscard]] std::uint64_t size() const { return size_; }
+
+  private:
+    static constexpr std::uint64_t block_bytes = 1 << 22;
+    std::vector<std::unique_ptr<char[]>> blocks_;
+    std::uint64_t size_ = 0;
+};
+
+} // namespace
+
 struct DatabaseWriter::State {
-    std::vector<Residue> residues;
-    std::string text;
+    Blocks residues, text;
     std::vector<std::uint64_t> residue_offsets{0}, text_offsets{0};
 
     [[nodiscard]] std::uint64_t length(std::size_t i) const { return residue_offsets[i + 1] - residue_offsets[i]; }
@@ -235,9 +265,13 @@ void DatabaseWriter::add(std::string_view id, std::string_view description, std:
     if (residues.empty()) throw data_error{"record " + shown(id) + ": no residues; remove the record"};
     if (state.residue_offsets.size() >= std::numeric_limits<std::uint32_t>::max())
         throw data_error{"record " + shown(id) + ": more than 4,294,967,294 sequences; split the database"};
-    for (Residue const code : residues) state.residues.push_back(code < amino_acid_count ? code : unknown_code);
-    state.text += id;
-    if (!description.empty()) (state.text += ' ') += description;
+    std::string codes(residues.size(), '\0');
+    std::ranges::transform(residues, codes.begin(), [](Residue code) {
+        return static_cast<char>(code < amino_acid_count ? code : unknown_code);
+    });
+    state.residues.append(codes);
+    state.text.append(id);
+    if (!description.empty()) state.text.append(" "), state.text.append(description);
     state.residue_offsets.push_back(state.residues.size());
     state.text_offsets.push_back(state.text.size());
 }
@@ -262,10 +296,9 @@ BuildSummary DatabaseWriter::write(std::filesystem::path const& output) const {
         };
         write_offsets(state.residue_offsets);
         write_offsets(state.text_offsets);
-        for (auto const i : order) out.write(state.residues.data() + state.residue_offsets[i], state.length(i));
+        for (auto const i : order) state.residues.write(out, state.residue_offsets[i], state.residue_offsets[i + 1]);
         out.pad();
-        for (auto const i : order)
-            out.write(state.text.data() + state.text_offsets[i], state.text_offsets[i + 1] - state.text_offsets[i]);
+        for (auto const i : order) state.text.write(out, state.text_offsets[i], state.text_offsets[i + 1]);
         out.pad();
         out.write_trailer();
     });

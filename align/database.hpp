@@ -56,7 +56,7 @@ struct BuildSummary {
     std::uint64_t residues = 0, bytes = 0;
 };
 
-/// Collects sequences in memory (one byte a residue) and writes them as a database.
+/// Collects sequences in memory (one byte a residue, 16 and its header a sequence) and writes them as a database.
 class DatabaseWriter {
   public:
     DatabaseWriter();

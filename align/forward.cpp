@@ -150,6 +150,15 @@ std::vector<double> forward_scores(ForwardModel const& model, std::span<std::spa
     return scores;
 }
 
+double bits_along_diagonal(ForwardModel const& model, std::span<Residue const> target) {
+    double bits = 0;
+    for (std::size_t k = 0; k < model.length(); ++k) {
+        bits += std::log2(static_cast<double>(model.odds[k * ForwardModel::row_width + target[k]]));
+        if (k + 1 < model.length()) bits += std::log2(static_cast<double>(model.nodes[k].match_match));
+    }
+    return bits;
+}
+
 double forward_score_reference(ForwardModel const& model, std::span<Residue const> target) {
     std::size_t const length = target.size();
     // Sums over what ends in a node's match state, insertion or deletion at a residue; index 0 lies before the first.

@@ -45,6 +45,9 @@ ForwardModel make_forward_model(PositionScores const& scores, TransitionMatrix c
 /// O(L n / lanes) time, O(n lanes) memory; targets of like length are best put side by side.
 std::vector<double> forward_scores(ForwardModel const& model, std::span<std::span<Residue const> const> targets);
 
+/// Bits of the one alignment that matches every node with the residue in its place; as many residues as nodes.
+double bits_along_diagonal(ForwardModel const& model, std::span<Residue const> target);
+
 /// Plain double precision; the oracle. Overflows beyond 1,000 bits.
 double forward_score_reference(ForwardModel const& model, std::span<Residue const> target);
 

@@ -246,19 +246,19 @@ std::string padded_letters(MsaRow const& row, std::vector<std::size_t> const& wi
     return padded.append(widths[column] - run, '.');
 }
 
-void write_header(std::ostream& out, MsaRow const& row) {
-    out << '>' << row.id;
-    if (!row.description.empty()) out << ' ' << row.description;
+void write_header(std::ostream& out, std::string const& id, std::string const& description) {
+    out << '>' << id;
+    if (!description.empty()) out << ' ' << description;
     out << '\n';
 }
 
 /// Names for formats where each stands at the beginning of a line, once a row: no comment (`#`), no end (`//`), no two
 /// alike.
-std::vector<std::string> distinct_names(Msa const& msa) {
+std::vector<std::string> distinct_names(std::span<AlignedRow const> rows) {
     std::unordered_map<std::string, int> copies; // of an id so far
     std::unordered_set<std::string> taken;
     std::vector<std::string> names;
-    for (auto const& row : msa.rows) {
+    for (auto const& row : rows) {
         std::string const id = row.id.starts_with('#') || row.id.starts_with("//") ? "_" + row.id : row.id;
         std::string name = id;
         while (!taken.insert(name).second) name = id + "/" + std::to_string(++copies.try_emplace(id, 1).first->second);
@@ -267,34 +267,23 @@ std::vector<std::string> distinct_names(Msa const& msa) {
     return names;
 }
 
-void write_stockholm(std::ostream& out, Msa const& msa) {
-    auto const widths = insertion_widths(msa);
-    auto const names = distinct_names(msa);
+void write_stockholm(std::ostream& out, std::span<AlignedRow const> rows) {
+    auto const names = distinct_names(rows);
     std::size_t const name_width = std::max<std::size_t>(std::ranges::max(names, {}, &std::string::size).size(), 7) + 1;
     auto const pad = [&](std::string const& name) { return name + std::string(name_width - name.size(), ' '); };
     out << "# STOCKHOLM 1.0\n";
     for (std::size_t r = 0; r < names.size(); ++r)
-        if (!msa.rows[r].description.empty())
-            out << "#=GS " << pad(names[r]) << "DE " << msa.rows[r].description << '\n';
-    for (std::size_t r = 0; r < names.size(); ++r) out << pad(names[r]) << padded_letters(msa.rows[r], widths) << '\n';
-    std::string reference;
-    for (std::size_t c = 0; c < msa.length(); ++c) reference.append(widths[c], '.').push_back('x');
-    out << pad("#=GC RF") << reference.append(widths.back(), '.') << "\n//\n";
+        if (!rows[r].description.empty()) out << "#=GS " << pad(names[r]) << "DE " << rows[r].description << '\n';
+    for (std::size_t r = 0; r < names.size(); ++r) out << pad(names[r]) << rows[r].letters << '\n';
+    std::string reference = rows.front().letters;
+    for (char& c : reference) c = c == '.' || is_lower(c) ? '.' : 'x';
+    out << pad("#=GC RF") << reference << "\n//\n";
 }
 
-/// A row of common width in upper case, where insertions and columns look alike.
-std::string aligned_letters(MsaRow const& row, std::vector<std::size_t> const& widths) {
-    std::string letters = padded_letters(row, widths);
+/// In upper case, where insertions and columns look alike.
+std::string uniform_letters(std::string letters) {
     for (char& c : letters) c = c == '.' ? '-' : is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
     return letters;
-}
-
-void write_aligned_fasta(std::ostream& out, Msa const& msa) {
-    auto const widths = insertion_widths(msa);
-    for (auto const& row : msa.rows) {
-        write_header(out, row);
-        out << aligned_letters(row, widths) << '\n';
-    }
 }
 
 /// Clustal's mark under a column: '*' for one residue, ':' and '.' for residues that all belong to one of its strong
@@ -309,13 +298,12 @@ char conservation_mark(std::string const& column) {
 }
 
 /// Blocks of 60 columns; insertions stand in columns of their own.
-void write_clustal(std::ostream& out, Msa const& msa) {
+void write_clustal(std::ostream& out, std::span<AlignedRow const> aligned) {
     constexpr std::size_t block = 60;
-    auto const widths = insertion_widths(msa);
-    auto const names = distinct_names(msa);
+    auto const names = distinct_names(aligned);
     std::size_t const name_width = std::ranges::max(names, {}, &std::string::size).size() + 6;
     std::vector<std::string> rows;
-    for (auto const& row : msa.rows) rows.push_back(aligned_letters(row, widths));
+    for (auto const& row : aligned) rows.push_back(uniform_letters(row.letters));
     out << "CLUSTAL multiple sequence alignment\n";
     std::string column(rows.size(), '-');
     for (std::size_t begin = 0; begin < rows.front().size(); begin += block) {
@@ -385,16 +373,35 @@ MsaFormat msa_format(std::string const& name) {
     return static_cast<MsaFormat>(found - format_names.begin());
 }
 
-void write_msa(std::ostream& out, Msa const& msa, MsaFormat format) {
-    if (msa.rows.empty()) return;
-    if (format == MsaFormat::stockholm) return write_stockholm(out, msa);
-    if (format == MsaFormat::aligned_fasta) return write_aligned_fasta(out, msa);
-    if (format == MsaFormat::clustal) return write_clustal(out, msa);
-    auto const widths = format == MsaFormat::a2m ? insertion_widths(msa) : std::vector<std::size_t>{};
-    for (auto const& row : msa.rows) {
-        write_header(out, row);
-        out << (format == MsaFormat::a2m ? padded_letters(row, widths) : a3m_letters(row)) << '\n';
+void write_aligned(std::ostream& out, std::span<AlignedRow const> rows, MsaFormat format) {
+    if (rows.empty()) return;
+    if (format == MsaFormat::stockholm) return write_stockholm(out, rows);
+    if (format == MsaFormat::clustal) return write_clustal(out, rows);
+    for (auto const& row : rows) {
+        write_header(out, row.id, row.description);
+        if (format == MsaFormat::aligned_fasta) {
+            out << uniform_letters(row.letters) << '\n';
+            continue;
+        }
+        std::string letters = row.letters;
+        if (format == MsaFormat::a3m) std::erase(letters, '.');
+        out << letters << '\n';
     }
+}
+
+void write_msa(std::ostream& out, Msa const& msa, MsaFormat format) {
+    if (format == MsaFormat::a3m) { // the large ones: no padding that would be taken out again
+        for (auto const& row : msa.rows) {
+            write_header(out, row.id, row.description);
+            out << a3m_letters(row) << '\n';
+        }
+        return;
+    }
+    auto const widths = insertion_widths(msa);
+    std::vector<AlignedRow> rows;
+    rows.reserve(msa.depth());
+    for (auto const& row : msa.rows) rows.push_back({row.id, row.description, padded_letters(row, widths)});
+    write_aligned(out, rows, format);
 }
 
 } // namespace tape

@@ -59,6 +59,15 @@ MsaFormat msa_format(std::string const& name);
 /// that would read as a comment or an end (`#`, `//`) an underscore before it.
 void write_msa(std::ostream& out, Msa const& msa, MsaFormat format);
 
+/// A row of an alignment whose rows all have one width: A2M letters, which are upper case and '-' in columns, lower
+/// case and '.' in insertions.
+struct AlignedRow {
+    std::string id, description, letters;
+};
+
+/// The same for rows that are already laid out; unlike in `Msa`, the first may have gaps.
+void write_aligned(std::ostream& out, std::span<AlignedRow const> rows, MsaFormat format);
+
 /// A row as A3M letters: upper case and '-' for the L columns, lower case for insertions.
 std::string a3m_letters(MsaRow const& row);
 

@@ -2,6 +2,7 @@
 
 #include "align/forward.hpp"
 #include "align/gapped.hpp"
+#include "align/gapped_scan.hpp"
 #include "align/position_scores.hpp"
 #include "align/profile_hmm.hpp"
 #include "align/scan.hpp"
@@ -15,6 +16,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -23,13 +25,16 @@ namespace tape {
 namespace {
 
 /// Bumped whenever a result may change: part of `search_hash`.
-constexpr int algorithm_version = 2;
+constexpr int algorithm_version = 3;
 
 /// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol
 /// 7:e1002195, 2011).
 constexpr double prefilter_probability = 0.02;
-/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported, up
-/// to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02, .05, .2 and 1).
+/// Share that may pass the gapped scan, twice that of HMMER's Viterbi filter.
+constexpr double gapped_probability = 0.002;
+/// A permissive E-value in a small database asks for more: this many times the share E / N that is to be reported; of
+/// the ungapped scan, up to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02,
+/// .05, .2 and 1).
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
@@ -65,18 +70,15 @@ class QuerySearch {
         std::vector<Found> accepted;
         for (int round = 1;; ++round) {
             Model const model = round == 1 ? sequence_model() : profile_model(profile_rows(accepted));
-            result.rounds_run = round;
-            if (round == options_.rounds) {
-                accepted = accept(model, options_.evalue, round);
-                report(accepted, model.aligner, result);
-                return result;
-            }
-            accepted = accept(model, options_.inclusion_evalue, round);
-            align_all(accepted, model.aligner);
+            bool const last = round == options_.rounds;
+            accepted = accept(model, last ? options_.evalue : options_.inclusion_evalue, round);
+            if (!last || options_.alignments) align_all(accepted, model.aligner);
             auto now = included_targets(accepted);
-            if (now == included || now.empty()) {
-                result.converged = true;
-                if (options_.evalue > options_.inclusion_evalue) accepted = accept(model, options_.evalue, round);
+            result.rounds.push_back(summarise(model, included, now));
+            result.converged = round > 1 && now == included;
+            if (last || now == included || now.empty()) {
+                if (!last && options_.evalue > options_.inclusion_evalue)
+                    accepted = accept(model, options_.evalue, round);
                 report(accepted, model.aligner, result);
                 return result;
             }
@@ -114,14 +116,18 @@ class QuerySearch {
 
     /// Targets worth a Forward score, ascending.
     [[nodiscard]] std::vector<std::uint32_t> candidates(PositionScores const& scores, double evalue) const {
-        auto const count = static_cast<double>(database_.size());
-        double const p = std::clamp(prefilter_slack * evalue / count, prefilter_probability, prefilter_limit);
-        auto const query_length = static_cast<double>(codes_.size());
+        auto const count = static_cast<double>(database_.size()), length = static_cast<double>(codes_.size());
+        double const wanted = prefilter_slack * evalue / count;
+        double const ungapped = std::clamp(wanted, prefilter_probability, prefilter_limit);
         auto found = scan_above(
-            scores, database_, [&](double length) { return ungapped_threshold(query_length, length, p); }, threads_);
+            scores, database_, [&](double target) { return ungapped_threshold(length, target, ungapped); }, threads_);
         auto const limit = std::max(least_candidates, static_cast<std::size_t>(candidate_share * count));
         if (found.size() > limit) keep_highest(found, scores, limit);
-        return found;
+        double const gapped = std::max(wanted, gapped_probability);
+        if (gapped >= ungapped) return found;
+        return gapped_above(
+            scores, database_, found, [&](double target) { return gapped_threshold(length, target, gapped); },
+            threads_);
     }
 
     void keep_highest(std::vector<std::uint32_t>& targets, PositionScores const& query, std::size_t limit) const {
@@ -229,6 +235,16 @@ class QuerySearch {
             if (includes(f)) targets.push_back(static_cast<std::uint32_t>(f.hit.target));
         std::ranges::sort(targets);
         return targets;
+    }
+
+    [[nodiscard]] SearchRound summarise(Model const& model, std::vector<std::uint32_t> const& before,
+                                        std::vector<std::uint32_t> const& now) const {
+        std::vector<std::uint32_t> both;
+        std::ranges::set_intersection(before, now, std::back_inserter(both));
+        return {.included = now.size(),
+                .added = now.size() - both.size(),
+                .lost = before.size() - both.size(),
+                .query_bits = bits_along_diagonal(model.forward, codes_)};
     }
 
     [[nodiscard]] Msa profile_rows(std::vector<Found> const& found) const {

@@ -31,11 +31,19 @@ struct Hit {
     int query_begin = 0, query_end = 0, target_begin = 0, target_end = 0; ///< half-open
 };
 
+/// What one round changed, of the targets within the inclusion E-value.
+struct SearchRound {
+    std::size_t included = 0, added = 0, lost = 0; ///< targets; `added` and `lost` against the round before
+    /// The query's own alignment with the round's model, end to end, in bits. A profile that drifts away from the query
+    /// scores it lower than the round before did.
+    double query_bits = 0;
+};
+
 struct SearchResult {
-    std::vector<Hit> hits; ///< by E-value, then bits, then target
-    Msa msa;               ///< query first, then the accepted hits in the order of `hits`
-    int rounds_run = 1;
-    bool converged = false;
+    std::vector<Hit> hits;           ///< by E-value, then bits, then target
+    Msa msa;                         ///< query first, then the accepted hits in the order of `hits`
+    std::vector<SearchRound> rounds; ///< as many as were run; none for an empty query
+    bool converged = false;          ///< the last round run included the targets of the one before
 };
 
 /// Searches one query after another; each result is handed to `visit` in query order, as soon as it and all earlier

@@ -73,6 +73,19 @@ double EvalueModel::evalue(double score, std::size_t target_length) const {
     return target_count_ * chance(bits(score), query_length_, static_cast<double>(target_length));
 }
 
+double gapped_threshold(double query_length, double target_length, double p) {
+    auto const tail = [&](double score) {
+        return effective_area(blosum62_gapped, query_length, target_length, score) * blosum62_gapped.k *
+               std::exp(-blosum62_gapped.lambda * score);
+    };
+    double low = 1, high = 1000;
+    for (int step = 0; step < 30; ++step) {
+        double const middle = 0.5 * (low + high);
+        (tail(middle) > p ? low : high) = middle;
+    }
+    return low;
+}
+
 double ungapped_threshold(double query_length, double target_length, double p) {
     double const area = std::max(1.0, query_length) * std::max(1.0, target_length);
     return std::max(1.0, std::log(blosum62_ungapped_k * area / p) / blosum62_ungapped_lambda);

@@ -1,6 +1,7 @@
 #include "data/temporary.hpp"
 
 #include "data/error.hpp"
+#include "data/hash.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,11 +9,15 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
 
 namespace tape {
 namespace {
@@ -62,6 +67,42 @@ void release_slot(int slot) {
     if (slot >= 0) slots[static_cast<std::size_t>(slot)].state = 0;
 }
 
+/// ".tmp-MACHINE-": process numbers mean nothing on another machine that shares the folder.
+std::string const& temporary_mark() {
+    static std::string const mark = [] {
+        std::array<char, 256> name{};
+        ::gethostname(name.data(), name.size() - 1);
+        return ".tmp-" + content_hash(name.data()).substr(0, 8) + "-";
+    }();
+    return mark;
+}
+
+/// Whether the name is a temporary one whose process has ended.
+bool is_stale(std::string_view name) {
+    auto const at = name.rfind(temporary_mark());
+    if (!name.starts_with('.') || at == std::string_view::npos || at == 0) return false;
+    char const* const end = name.data() + name.size();
+    pid_t process = 0;
+    unsigned number = 0;
+    auto const [dash, no_process] = std::from_chars(name.data() + at + temporary_mark().size(), end, process);
+    if (no_process != std::errc{} || process <= 0 || dash == end || *dash != '-') return false;
+    auto const [rest, no_number] = std::from_chars(dash + 1, end, number);
+    return no_number == std::errc{} && rest == end && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+/// Once a process for each folder, which may hold many files.
+void remove_stale(std::filesystem::path const& directory) {
+    static std::mutex mutex;
+    static std::set<std::filesystem::path> seen;
+    std::error_code ignored;
+    std::lock_guard const lock{mutex};
+    if (!seen.insert(std::filesystem::weakly_canonical(directory, ignored)).second) return;
+    for (std::filesystem::directory_iterator entry{directory, ignored}, end; entry != end; entry.increment(ignored))
+        if (is_stale(entry->path().filename().string()) && !entry->is_symlink(ignored) &&
+            entry->is_regular_file(ignored))
+            ::unlink(entry->path().c_str());
+}
+
 } // namespace
 
 TemporaryPath::TemporaryPath(std::filesystem::path const& target) : target_{target} {
@@ -77,9 +118,10 @@ TemporaryPath::TemporaryPath(std::filesystem::path const& target) : target_{targ
                     (std::filesystem::exists(directory, ignored)
                          ? directory.string() + " is no directory"
                          : "the directory " + directory.string() + " does not exist")};
+    remove_stale(directory);
     std::string name{"."};
     name += target_.filename().string();
-    name += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
+    name += temporary_mark() + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
     path_ = directory / name;
     slot_ = claim_slot(path_.string());
 }

@@ -5,9 +5,9 @@
 
 namespace tape {
 
-/// A temporary name beside `target` (".NAME.tmp-PID-N"). Whatever stands there is
-/// removed by the destructor, and also when the process ends through SIGINT, SIGTERM or SIGHUP, unless `rename` was
-/// called.
+/// A temporary name beside `target` (".NAME.tmp-MACHINE-PID-N"). Whatever stands there is removed by the destructor,
+/// and also when the process ends through SIGINT, SIGTERM or SIGHUP, unless `rename` was called. What a process leaves
+/// that was killed otherwise is removed by the next that makes such a name in the same folder, on the same machine.
 ///
 /// A symbolic link as target is followed, so that renaming replaces the file and not the link.
 /// @throws error if the target's directory does not exist or the target is a directory.

@@ -5,7 +5,6 @@
 #include "data/io.hpp"
 #include "features/coevolution.hpp"
 #include "features/column_features.hpp"
-#include "features/potts.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -66,8 +65,12 @@ std::vector<std::pair<std::string, Array>> alignment_features(Msa const& msa, Al
         add_map("mutual_information", mutual_information(msa, identities));
     if (options.coevolution || options.mean_field) add_map("direct_coupling", mean_field_couplings(msa, identities));
     if (options.coevolution) add_map("inverse_covariance", shrunk_inverse_covariance(msa, identities));
-    if (options.potts)
-        add_map("potts_coupling", coupling_norms(fit_potts(msa, identities, {.threads = options.threads})));
+    if (options.potts) {
+        auto model = options.potts_model;
+        if (!model)
+            model = std::make_shared<PottsModel const>(fit_potts(msa, identities, {.threads = options.threads}));
+        add_map("potts_coupling", coupling_norms(*model));
+    }
     return features;
 }
 

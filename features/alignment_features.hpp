@@ -3,10 +3,12 @@
 #include "align/msa.hpp"
 #include "align/profile.hpp"
 #include "data/npy.hpp"
+#include "features/potts.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,8 @@ struct AlignmentFeatureOptions {
     bool alignment = true;                                              ///< the N x L codes themselves
     bool coevolution = false;                                           ///< the first three L x L maps
     bool mutual_information = false, mean_field = false, potts = false; ///< single ones: the first, second, last
+    /// Fitted already, to `identity_weights` at 80%; without it `potts` fits one.
+    std::shared_ptr<PottsModel const> potts_model = {};
     int threads = 1;
 };
 

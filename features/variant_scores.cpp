@@ -3,9 +3,11 @@
 #include "data/error.hpp"
 #include "features/placement.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <system_error>
+#include <utility>
 
 namespace tape {
 namespace {
@@ -31,6 +33,12 @@ Mutation parse_mutation(std::string_view text, std::size_t first_position) {
     if (position < first_position) throw data_error{where + "positions start at " + std::to_string(first_position)};
     mutation.column = position - first_position;
     return mutation;
+}
+
+std::shared_ptr<PottsModel const> fitted(Msa const& msa, VariantOptions const& options) {
+    PottsOptions model = options.model;
+    model.threads = options.threads;
+    return std::make_shared<PottsModel const>(fit_potts(msa, identity_weights(msa, 0.8, options.threads), model));
 }
 
 } // namespace
@@ -62,29 +70,39 @@ std::vector<Mutation> mutations_of(std::span<Residue const> variant, std::span<R
     return mutations;
 }
 
+void check_mutations(std::span<Mutation const> mutations, std::span<Residue const> query, std::size_t first_position) {
+    std::vector<std::size_t> columns;
+    for (Mutation const& mutation : mutations) {
+        std::string const where = "mutation '" + name_of(mutation, first_position) + "': ";
+        if (mutation.column >= query.size())
+            throw data_error{where + "the query ends at " + std::to_string(query.size() + first_position - 1)};
+        if (query[mutation.column] != mutation.from)
+            throw data_error{where + "the query has " + residue_letter(query[mutation.column]) + " there, not " +
+                             residue_letter(mutation.from) + "; positions count from " +
+                             std::to_string(first_position) + " at the query's first residue"};
+        if (std::ranges::find(columns, mutation.column) != columns.end())
+            throw data_error{where + "the variant has another mutation at this position"};
+        columns.push_back(mutation.column);
+    }
+}
+
 VariantScorer::VariantScorer(Msa const& msa, VariantOptions const& options)
-    : query_{msa.rows.at(0).columns}, profile_{
-                                          make_profile(msa, {.neff_identity = false, .threads = options.threads})} {
-    if (!options.potts) return;
-    PottsOptions model = options.model;
-    model.threads = options.threads;
-    model_.emplace(fit_potts(msa, identity_weights(msa, 0.8, options.threads), model));
+    : VariantScorer{msa, msa.rows.at(0).columns, options.potts ? fitted(msa, options) : nullptr, options.threads} {}
+
+VariantScorer::VariantScorer(Msa const& msa, std::span<Residue const> wild_type,
+                             std::shared_ptr<PottsModel const> model, int threads)
+    : query_(wild_type.begin(), wild_type.end()),
+      profile_{make_profile(msa, {.neff_identity = false, .threads = threads})}, model_{std::move(model)} {
+    if (query_.size() != msa.length())
+        throw data_error{"the wild type has " + std::to_string(query_.size()) + " residues, its alignment " +
+                         std::to_string(msa.length()) + " columns"};
 }
 
 VariantScores VariantScorer::score(std::span<Mutation const> mutations, std::size_t first_position) const {
+    check_mutations(mutations, query_, first_position);
     std::vector<Residue> variant = query_;
     VariantScores scores;
     for (Mutation const& mutation : mutations) {
-        std::string const where = "mutation '" + name_of(mutation, first_position) + "': ";
-        if (mutation.column >= query_.size())
-            throw data_error{where + "the alignment's query ends at " +
-                             std::to_string(query_.size() + first_position - 1)};
-        if (query_[mutation.column] != mutation.from)
-            throw data_error{where + "the alignment's query has " + residue_letter(query_[mutation.column]) +
-                             " there, not " + residue_letter(mutation.from) + "; positions count from " +
-                             std::to_string(first_position) + " at the query's first residue"};
-        if (variant[mutation.column] != mutation.from)
-            throw data_error{where + "the variant has another mutation at this position"};
         auto const column = static_cast<Eigen::Index>(mutation.column);
         scores.entropy += static_cast<double>(profile_.entropy[mutation.column]) - std::log(20.0);
         scores.log_odds += std::log(static_cast<double>(profile_.frequencies(column, mutation.to))) -

@@ -5,7 +5,7 @@
 #include "features/potts.hpp"
 
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,9 +26,13 @@ struct Mutation {
 ///
 /// @param first_position  number of the query's first residue
 /// @throws data_error naming the mutation if it is not of that form, if a letter is none of the 20 amino acids, or if
-/// its
-///         position is below `first_position`
+///         its position is below `first_position`
 std::vector<Mutation> parse_mutations(std::string_view text, std::size_t first_position = 1);
+
+/// @throws data_error if a mutation lies outside the query, does not start from the query's residue, or if two fall on
+///         one column
+void check_mutations(std::span<Mutation const> mutations, std::span<Residue const> query,
+                     std::size_t first_position = 1);
 
 /// The differences of a whole variant sequence from the query, which may start or end elsewhere (features/placement).
 /// Residues that the query does not have, unknown ones and deletions are left out.
@@ -55,17 +59,21 @@ class VariantScorer {
     /// Builds the profile (Henikoff weights) and the Potts model (weights at 80% identity). Cost as `fit_potts`.
     explicit VariantScorer(Msa const& msa, VariantOptions const& options = {});
 
-    /// @throws data_error if a mutation lies outside the query, does not start from the query's residue, or if two fall
-    /// on
-    ///         one column. O(mutations * L).
+    /// With a Potts model that has been fitted to the alignment already; nullptr for none. Variants then start from
+    /// `wild_type`, which may differ from the alignment's first row, as relatives of the protein do.
+    /// @throws data_error if the wild type does not have the alignment's length
+    VariantScorer(Msa const& msa, std::span<Residue const> wild_type, std::shared_ptr<PottsModel const> model,
+                  int threads = 1);
+
+    /// @throws data_error as `check_mutations`. O(mutations * L).
     [[nodiscard]] VariantScores score(std::span<Mutation const> mutations, std::size_t first_position = 1) const;
 
-    [[nodiscard]] std::span<Residue const> query() const { return query_; }
+    [[nodiscard]] std::span<Residue const> query() const { return query_; } ///< what variants start from
 
   private:
     std::vector<Residue> query_;
     Profile profile_;
-    std::optional<PottsModel> model_;
+    std::shared_ptr<PottsModel const> model_;
 };
 
 } // namespace tape

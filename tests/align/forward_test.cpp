@@ -68,6 +68,18 @@ TEST(Forward, LongRelativesPassTheRangeOfFloats) {
 }
 
 /// One node and n residues: the odds of all of them added up; two nodes add the alignments through both.
+TEST(Forward, TheDiagonalIsMostOfASequencesOwnScore) {
+    std::mt19937_64 random{14};
+    for (int trial = 0; trial < 10; ++trial) {
+        auto const protein = test::random_protein(random, 60 + 12 * trial, 0);
+        auto const model = make_forward_model(sequence_scores(protein, {.mask_low_complexity = false}),
+                                              GapProbabilities{.open = 0.016, .extend = 0.7});
+        double const diagonal = bits_along_diagonal(model, protein), all = forward_score_reference(model, protein);
+        EXPECT_LT(diagonal, all) << "one of the alignments that Forward adds up";
+        EXPECT_NEAR(diagonal, all, 0.1 * all);
+    }
+}
+
 TEST(Forward, SmallModelsByHand) {
     PositionScores scores{2, std::vector<float>(2 * residue_code_count, 0)};
     for (int code = 0; code < residue_code_count; ++code) scores.values[static_cast<std::size_t>(code)] = 2;

@@ -52,7 +52,9 @@ class Search : public testing::Test {
                 out << h.target << ' ' << h.bits << ' ' << h.evalue << ' ' << h.round << ' ' << h.identity << ' '
                     << h.query_begin << ' ' << h.query_end << ' ' << h.target_begin << ' ' << h.target_end << '\n';
             write_msa(out, result.msa, MsaFormat::a3m);
-            out << result.rounds_run << result.converged << '\n';
+            for (auto const& round : result.rounds)
+                out << round.included << ' ' << round.added << ' ' << round.lost << ' ' << round.query_bits << '\n';
+            out << result.converged << '\n';
         }
         return out.str();
     }
@@ -79,6 +81,23 @@ TEST_F(Search, AProfileReachesFurther) {
     for (auto const& result : results(queries, {.rounds = 1})) one += result.hits.size();
     for (auto const& result : results(queries, {.rounds = 3})) three += result.hits.size();
     EXPECT_GT(three, one);
+}
+
+TEST_F(Search, RoundsSayWhatTheyChanged) {
+    for (auto const& result : results(queries, {.rounds = 4, .evalue = 2e-3})) {
+        auto const& rounds = result.rounds;
+        ASSERT_GE(rounds.size(), 2U);
+        EXPECT_EQ(rounds.front().added, rounds.front().included);
+        EXPECT_EQ(rounds.front().lost, 0U);
+        for (std::size_t r = 1; r < rounds.size(); ++r) {
+            EXPECT_EQ(rounds[r].included, rounds[r - 1].included + rounds[r].added - rounds[r].lost);
+            // Distant members blur the profile: the query itself scores less, but is still recognised.
+            EXPECT_LT(rounds[r].query_bits, rounds.front().query_bits);
+            EXPECT_GT(rounds[r].query_bits, 30);
+        }
+        EXPECT_EQ(rounds.back().included, result.hits.size());
+        EXPECT_EQ(result.converged, rounds.back().added == 0 && rounds.back().lost == 0);
+    }
 }
 
 TEST_F(Search, RowsAreTheAlignments) {
@@ -115,7 +134,9 @@ TEST_F(Search, SameBytesForAnyThreadsAndBatch) {
         for (auto const& query : queries) one_by_one += text(results(std::span{&query, 1}, options));
         EXPECT_EQ(one_by_one, expected);
     }
-    test::for_each_simd_target([&] { EXPECT_EQ(text(results(queries, options)), expected); });
+    auto const two = std::span{queries}.first(2);
+    auto const expected_of_two = text(results(two, options));
+    test::for_each_simd_target([&] { EXPECT_EQ(text(results(two, options)), expected_of_two); });
 }
 
 TEST_F(Search, HitsAreSortedAndLimited) {

@@ -70,9 +70,9 @@ def table(path):
             row[0] += 1
             for i, value in enumerate((sp, tc, cpu), start=1):
                 row[i] += float(value)
-    print(f"{'program':<24} {'families':>8} {'SP':>6} {'TC':>6} {'CPU s':>8}")
+    print("program\tfamilies\tSP\tTC\tCPU s")
     for program, (n, sp, tc, cpu) in sums.items():
-        print(f"{program:<24} {n:>8} {sp / n:>6.3f} {tc / n:>6.3f} {cpu:>8.1f}")
+        print(f"{program}\t{n}\t{sp / n:.3f}\t{tc / n:.3f}\t{cpu:.1f}")
 
 
 def main():

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Time, memory and hits of homology searches against a large database, ours beside HMMER, PSI-BLAST and MMseqs2 in the same run.
 
-  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--batch N] [--threads N] [--rounds N] [--work DIR]
+  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--decoys N] [--batch N] [--threads N] [--rounds N] [--work DIR]
 
 single: the first N PSICOV-150 chains and avGFP, one query a process, cold start included (default 10).
+decoys: the first N chains and avGFP against the database joined with its reversed sequences: how many targets a program finds
+        before 0.1% and 1% as many reversed ones, over all queries by E-value (default 0: not run).
 batch:  the first N chains of the contact sets (1,013 in all), one process, against MMseqs2 -s 7.5 (default 0: not run).
 
 DATABASE.fasta is plain FASTA of the same sequences as DATABASE.tdb. Peers that are not installed are left out. Building BLAST's
@@ -17,6 +19,9 @@ AVGFP = ("MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTLVTTLSYGVQC
          "DGNILGHKLEYNYNSHNVYIMADKQKNGIKVNFKIRHNIEDGSVQLADHYQQNTPIGDGPVLLPDNHYLSTQSALSKDPNEKRDHMVLLEFVTAAGITHGMDELYK")
 
 
+DECOY = "reversed_"
+
+
 def run(command, log):
     """Wall seconds, CPU seconds (children included) and peak resident bytes of a command."""
     begin = time.monotonic()
@@ -27,22 +32,42 @@ def run(command, log):
     return time.monotonic() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
-def table_hits(path, target, evalue, limit=1e-3):
-    """(query, target) pairs of a whitespace table within the E-value."""
-    found = set()
-    for line in open(path):
-        fields = line.split()
-        if not line.startswith("#") and len(fields) > max(target, evalue) and float(fields[evalue]) <= limit:
-            found.add((fields[2] if target == 0 else fields[0], fields[target]))
-    return found
+def hmmer_hits(path, query):
+    """(E-value, query, target) of a --tblout table."""
+    rows = [line.split() for line in open(path) if not line.startswith("#")]
+    return [(float(row[4]), query, row[0]) for row in rows]
 
 
-def tsv_hits(path, limit=1e-3):
-    """Ours: a header line names the columns."""
+def blast_hits(path, query):
+    """Best E-value of any round; a last line says that it converged."""
+    best = {}
+    for row in (line.rstrip("\n").split("\t") for line in open(path)):
+        if len(row) == 3:
+            best[row[1]] = min(float(row[2]), best.get(row[1], float('inf')))
+    return [(evalue, query, target) for target, evalue in best.items()]
+
+
+def our_hits(path, query=None):
+    """A header line names the columns."""
     lines = [line.rstrip("\n").split("\t") for line in open(path)]
     names = [name.lstrip("#") for name in lines[0]]
-    query, target, evalue = (names.index(name) for name in ("query", "target", "evalue"))
-    return {(f[query], f[target]) for f in lines[1:] if float(f[evalue]) <= limit}
+    columns = [names.index(name) for name in ("evalue", "query", "target")]
+    return [(float(f[columns[0]]), f[columns[1]], f[columns[2]]) for f in lines[1:]]
+
+
+def within(hits, limit=1e-3):
+    return len({(query, target) for evalue, query, target in hits if evalue <= limit})
+
+
+def before_false(hits, share):
+    """Most targets that can be taken, best E-value first over all queries, while decoys are at most this share of them."""
+    most = found = decoys = 0
+    for evalue, query, target in sorted(hits):
+        decoy = target.startswith(DECOY)
+        decoys, found = decoys + decoy, found + (not decoy)
+        if decoys <= share * found:
+            most = found
+    return most
 
 
 def chains(bin_dir, work):
@@ -54,39 +79,79 @@ def chains(bin_dir, work):
     return records
 
 
-def single(options, work, queries):
-    t = str(options.threads)
-    programs = {}
+def blast_database(fasta, path):
+    if not path.with_suffix(".pin").exists() and not path.with_suffix(".pal").exists():
+        subprocess.run(["makeblastdb", "-dbtype", "prot", "-in", fasta, "-out", path, "-blastdb_version", "4"], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def programs(options, work, fasta, tdb):
+    """name -> (command of a query file and an output path, reader of that output)"""
+    t, r = str(options.threads), options.rounds
+    chosen = {}
     if shutil.which("phmmer"):
-        programs["phmmer"] = lambda q, o: ["phmmer", "--cpu", t, "--noali", "-o", "/dev/null", "--tblout", o, q, options.fasta]
-        programs[f"jackhmmer -N {options.rounds}"] = lambda q, o: ["jackhmmer", "-N", options.rounds, "--cpu", t, "--noali", "-o", "/dev/null", "--tblout", o, q, options.fasta]
+        quiet = ["--cpu", t, "--noali", "-o", "/dev/null", "--tblout"]
+        chosen["phmmer"] = lambda q, o: ["phmmer", *quiet, o, q, fasta], hmmer_hits
+        chosen[f"jackhmmer -N {r}"] = lambda q, o: ["jackhmmer", "-N", r, *quiet, o, q, fasta], hmmer_hits
     if shutil.which("psiblast"):
-        blast = work / "blast"
-        if not (work / "blast.pin").exists() and not (work / "blast.pal").exists():
-            subprocess.run(["makeblastdb", "-dbtype", "prot", "-in", options.fasta, "-out", blast, "-blastdb_version", "4"], check=True, stdout=subprocess.DEVNULL)
-        programs[f"psiblast, {options.rounds} rounds"] = lambda q, o: ["psiblast", "-num_iterations", options.rounds, "-num_threads", t, "-db", blast, "-query", q, "-out", o,
-                                                      "-outfmt", "6 qseqid sacc evalue", "-evalue", "10", "-max_target_seqs", "10000"]
-    ours = options.bin / "tape-msa"
-    for rounds in (1, options.rounds):
-        programs[f"tape-msa, {rounds} round{'s' if rounds > 1 else ''}"] = (
-            lambda q, o, rounds=rounds: [ours, q, "--db", options.tdb, "--rounds", rounds, "--threads", t, "-q", "--force", "-o", f"{o}.d"])
+        blast = blast_database(fasta, work / f"blast_{fasta.stem}")
+        chosen[f"psiblast, {r} rounds"] = lambda q, o: ["psiblast", "-num_iterations", r, "-num_threads", t, "-db", blast, "-query", q, "-out", o,
+                                                        "-outfmt", "6 qseqid sacc evalue", "-evalue", "10", "-max_target_seqs", "10000"], blast_hits
+    for rounds in (1, r):
+        chosen[f"tape-msa, {rounds} round{'s' if rounds > 1 else ''}"] = (
+            lambda q, o, rounds=rounds: [options.bin / "tape-msa", q, "--db", tdb, "--rounds", rounds, "--threads", t, "-q", "--force", "--evalue", "10", "--hits", o], our_hits)
+    return chosen
+
+
+def search_all(command, read, queries, work):
+    """Seconds, CPU seconds, peak bytes and hits of one process a query."""
+    wall = cpu = peak = 0
+    hits = []
+    for number, (identifier, residues) in enumerate(queries):
+        query, out = work / f"q{number}.fasta", work / "out"
+        query.write_text(f">{identifier}\n{residues}\n")
+        seconds, busy, memory = run(command(query, out), work / "log")
+        wall, cpu, peak = wall + seconds, cpu + busy, max(peak, memory)
+        hits += read(out, identifier)
+    return wall, cpu, peak, hits
+
+
+def single(options, work, queries):
     print("program\tqueries\twall s\tCPU s\tpeak MB\ttargets at E <= 1e-3")
-    for name, command in programs.items():
-        wall = cpu = peak = 0
-        found = set()
-        for number, (identifier, residues) in enumerate(queries):
-            query, out = work / f"q{number}.fasta", work / "out"
-            query.write_text(f">{identifier}\n{residues}\n")
-            seconds, busy, memory = run(command(query, out), work / "log")
-            wall, cpu, peak = wall + seconds, cpu + busy, max(peak, memory)
-            if "hmmer" in name:
-                found |= {(identifier, target) for _, target in table_hits(out, 0, 4)}
-            elif "blast" in name:
-                rows = [line.split("\t") for line in open(out)]  # a last line says that it converged
-                found |= {(identifier, row[1]) for row in rows if len(row) == 3 and float(row[2]) <= 1e-3}
+    for name, (command, read) in programs(options, work, options.fasta, options.tdb).items():
+        wall, cpu, peak, hits = search_all(command, read, queries, work)
+        print(f"{name}\t{len(queries)}\t{wall / len(queries):.2f}\t{cpu / len(queries):.2f}\t{peak / 1e6:.0f}\t{within(hits)}", flush=True)
+
+
+def write_with_decoys(fasta, path):
+    def flush(out, header, lines):
+        residues = "".join(lines)
+        if header:
+            name, _, description = header[1:].partition(" ")
+            out.write(f">{name}\n{residues}\n>{DECOY}{name}\n{residues[::-1]}\n")
+
+    header, lines = "", []
+    with open(fasta) as source, open(path, "w") as out:
+        for line in source:
+            if line.startswith(">"):
+                flush(out, header, lines)
+                header, lines = line.rstrip(), []
             else:
-                found |= tsv_hits(f"{out}.d/hits.tsv")
-        print(f"{name}\t{len(queries)}\t{wall / len(queries):.2f}\t{cpu / len(queries):.2f}\t{peak / 1e6:.0f}\t{len(found)}", flush=True)
+                lines.append(line.strip())
+        flush(out, header, lines)
+
+
+def decoys(options, work, queries):
+    fasta, tdb = work / "decoys.fasta", work / "decoys.tdb"
+    if not tdb.exists():
+        write_with_decoys(options.fasta, fasta)
+        subprocess.run([options.bin / "tape-db", "build", fasta, "-o", tdb, "-q"], check=True)
+    print("\nprogram\tqueries\ttargets at 0.1% decoys\tat 1% decoys\tat E <= 1e-3\tdecoys at E <= 1e-3")
+    for name, (command, read) in programs(options, work, fasta, tdb).items():
+        hits = search_all(command, read, queries, work)[3]
+        false = [hit for hit in hits if hit[2].startswith(DECOY)]
+        true = [hit for hit in hits if not hit[2].startswith(DECOY)]
+        print(f"{name}\t{len(queries)}\t{before_false(hits, 0.001)}\t{before_false(hits, 0.01)}\t{within(true)}\t{within(false)}", flush=True)
 
 
 def batch(options, work, queries):
@@ -95,11 +160,11 @@ def batch(options, work, queries):
     fasta.write_text("".join(f">{identifier}\n{residues}\n" for identifier, residues in queries))
     print("\nprogram\tqueries\twall s\tCPU s\tCPU s a query\tpeak MB\ttargets at E <= 1e-3")
 
-    def line(name, figures, found):
-        print(f"{name}\t{len(queries)}\t{figures[0]:.0f}\t{figures[1]:.0f}\t{figures[1] / len(queries):.2f}\t{figures[2] / 1e6:.0f}\t{len(found)}", flush=True)
+    def line(name, figures, hits):
+        print(f"{name}\t{len(queries)}\t{figures[0]:.0f}\t{figures[1]:.0f}\t{figures[1] / len(queries):.2f}\t{figures[2] / 1e6:.0f}\t{within(hits)}", flush=True)
 
     figures = run([options.bin / "tape-msa", fasta, "--db", options.tdb, "--rounds", options.rounds, "--threads", t, "-q", "--force", "-o", work / "batch"], work / "log")
-    line(f"tape-msa, {options.rounds} rounds", figures, tsv_hits(work / "batch" / "hits.tsv"))
+    line(f"tape-msa, {options.rounds} rounds", figures, our_hits(work / "batch" / "hits.tsv"))
     if not shutil.which("mmseqs"):
         return
     query, target, result, scratch = (work / name for name in ("mq", "mdb", "mres", "mtmp"))
@@ -111,15 +176,15 @@ def batch(options, work, queries):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     figures = run(["mmseqs", "search", query, target, result, scratch, "-s", "7.5", "--num-iterations", options.rounds, "--threads", t, "--max-seqs", "10000"], work / "log")
     subprocess.run(["mmseqs", "convertalis", query, target, result, work / "m.tsv", "--format-output", "query,target,evalue"], **quiet)
-    found = {tuple(f[:2]) for f in (line.split() for line in open(work / "m.tsv")) if float(f[2]) <= 1e-3}
-    line(f"MMseqs2 -s 7.5, {options.rounds} rounds", figures, found)
+    rows = (row.split() for row in open(work / "m.tsv"))
+    line(f"MMseqs2 -s 7.5, {options.rounds} rounds", figures, [(float(row[2]), row[0], row[1]) for row in rows])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("bin", "fasta", "tdb"):
         parser.add_argument(name, type=Path)
-    for name, value in (("--single", 10), ("--batch", 0), ("--threads", 2), ("--rounds", 3)):
+    for name, value in (("--single", 10), ("--decoys", 0), ("--batch", 0), ("--threads", 2), ("--rounds", 3)):
         parser.add_argument(name, type=int, default=value)
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
@@ -129,6 +194,8 @@ def main():
         records = chains(options.bin, work)
         if options.single:
             single(options, work, [*records[: options.single], ("avGFP", AVGFP)])
+        if options.decoys:
+            decoys(options, work, [*records[: options.decoys], ("avGFP", AVGFP)])
         if options.batch:
             batch(options, work, records[: options.batch])
 

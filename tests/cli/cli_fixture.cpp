@@ -77,6 +77,7 @@ Outcome CliTest::outcome_of(int child) const {
     rusage usage{};
     ::wait4(child, &status, 0, &usage);
     Outcome outcome;
+    outcome.peak_kilobytes = usage.ru_maxrss;
     outcome.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
     outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.out = slurp(path(".cli.out"));

@@ -13,7 +13,8 @@ namespace tape::test {
 struct Outcome {
     int exit_code = -1;
     std::string out, err;
-    double cpu_seconds = 0; ///< user and system: what the program costs, whatever else the machine is doing
+    long peak_kilobytes = 0; ///< most memory the program held
+    double cpu_seconds = 0;  ///< user and system: what the program costs, whatever else the machine is doing
 };
 
 /// Runs the programs that were built beside the test, each test in an empty directory of its own.

@@ -152,6 +152,34 @@ TEST_F(Io, NothingIsLeftWithoutCommit) {
     EXPECT_EQ(files_left(), 0u);
 }
 
+TEST_F(Io, WhatAKilledProcessLeftIsRemoved) {
+    auto const target = directory / "out.txt";
+    pid_t const child = ::fork();
+    if (child == 0) {
+        AtomicFile out{target};
+        out.stream() << "half" << std::flush;
+        ::raise(SIGKILL);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    ASSERT_EQ(files_left(), 1u);
+    std::string const left = std::filesystem::directory_iterator { directory } -> path().filename().string();
+    ASSERT_TRUE(left.starts_with(".out.txt.tmp-")) << left;
+    // What is of a living process, of another machine or of the user stays.
+    auto const with = [&](std::string name, std::string const& part, std::string const& other) {
+        return name.replace(name.find(part), part.size(), other);
+    };
+    auto const machine = left.substr(std::string{".out.txt"}.size(), std::string{".tmp-01234567-"}.size());
+    std::vector<std::string> const others{with(left, std::to_string(child), std::to_string(::getppid())),
+                                          with(left, machine, ".tmp-00000000-"), left.substr(1), left + "x"};
+    for (auto const& name : others) file(name, "mine");
+    write_text(target, "whole");
+    EXPECT_FALSE(std::filesystem::exists(directory / left));
+    for (auto const& name : others) EXPECT_TRUE(std::filesystem::exists(directory / name)) << name;
+    EXPECT_EQ(test::bytes_of(target), "whole");
+}
+
 TEST_F(Io, CommitReplacesAndFollowsLinks) {
     auto const target = file("out.txt", "old");
     std::filesystem::create_symlink(target, directory / "link");

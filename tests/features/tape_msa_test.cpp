@@ -1,3 +1,4 @@
+#include "align/msa.hpp"
 #include "data/alphabet.hpp"
 #include "data/npy.hpp"
 
@@ -73,7 +74,7 @@ TEST_F(TapeMsa, RanksWriteWhatOneProcessWrites) {
     auto const first = run("tape-msa", to("both"));
     ::unsetenv("OMPI_COMM_WORLD_SIZE"), ::unsetenv("OMPI_COMM_WORLD_RANK");
     EXPECT_EQ(first.exit_code, 0) << first.err;
-    for (std::string const name : {"hits.tsv", "first.a3m", "second.a3m", "lonely.a3m", "first.features.npz"})
+    for (std::string const name : {"hits.tsv", "rounds.tsv", "first.a3m", "second.a3m", "lonely.a3m", "first.features.npz"})
         EXPECT_EQ(read("one/" + name), read("both/" + name)) << name;
     auto const details = [&](std::string const& folder) {
         return nlohmann::json::parse(read(folder + "/manifest.json"))["details"];
@@ -105,6 +106,13 @@ TEST_F(TapeMsa, WritesAlignmentsFeaturesHitsAndManifest) {
     EXPECT_EQ(hits.size(), 43u);
     EXPECT_TRUE(hits[1].starts_with("first\tf"));
 
+    auto const rounds = lines(read("out/rounds.tsv"));
+    ASSERT_EQ(rounds.size(), 6u);
+    EXPECT_EQ(rounds[0], "#query\tround\tincluded\tadded\tlost\tquery_bits");
+    EXPECT_TRUE(rounds[1].starts_with("first\t1\t30\t30\t0\t")) << rounds[1];
+    EXPECT_TRUE(rounds[2].starts_with("first\t2\t30\t0\t0\t")) << rounds[2];
+    EXPECT_TRUE(rounds[5].starts_with("lonely\t1\t0\t0\t0\t")) << rounds[5];
+
     auto const manifest = nlohmann::json::parse(read("out/manifest.json"));
     EXPECT_EQ(manifest.at("program"), "tape-msa");
     EXPECT_EQ(manifest.at("argv").size(), 8u);
@@ -115,7 +123,7 @@ TEST_F(TapeMsa, WritesAlignmentsFeaturesHitsAndManifest) {
 TEST_F(TapeMsa, TheSameLineAgainKeepsWhatIsThere) {
     std::vector<std::string> const line{"q.fasta", "--db", "db.tdb", "-o", "out"};
     ASSERT_EQ(run("tape-msa", line).exit_code, 0);
-    auto const hits = read("out/hits.tsv"), features = read("out/first.features.npz");
+    auto const hits = read("out/hits.tsv"), rounds = read("out/rounds.tsv"), features = read("out/first.features.npz");
     auto const written = std::filesystem::last_write_time(path("out/first.a3m"));
     std::filesystem::remove(path("out/second.a3m"));
     std::filesystem::remove(path("out/hits.tsv"));
@@ -127,6 +135,7 @@ TEST_F(TapeMsa, TheSameLineAgainKeepsWhatIsThere) {
     EXPECT_EQ(std::filesystem::last_write_time(path("out/first.a3m")), written);
     EXPECT_TRUE(std::filesystem::exists(path("out/second.a3m")));
     EXPECT_EQ(read("out/hits.tsv"), hits);
+    EXPECT_EQ(read("out/rounds.tsv"), rounds);
     // Another option or --force computes again.
     auto longer = line;
     longer.insert(longer.end(), {"--max-hits", "5"});
@@ -339,6 +348,41 @@ TEST_F(TapeMsa, ASetIsAlignedWithItself) {
     EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", "-", "--threads", "2", "--quiet"}).out, aligned);
 }
 
+TEST_F(TapeMsa, ASetInEveryAlignmentFormat) {
+    write("family.fasta", ">a\nMKTAYIAKQRWSHFSRQ\n>b of b\nMKTAYIAKBRWISFVKSHFSRQ\n>c\nMKTAYIAKQRWISFVKSHFSRQ\n");
+    std::vector<std::string> const aligned{"MKTAYIAKQRW-----SHFSRQ", "MKTAYIAKBRWISFVKSHFSRQ",
+                                           "MKTAYIAKQRWISFVKSHFSRQ"};
+    auto const output = [&](std::vector<std::string> const& extra) {
+        std::vector<std::string> arguments{"--set", "family.fasta", "-o", "-", "--quiet"};
+        arguments.insert(arguments.end(), extra.begin(), extra.end());
+        auto const outcome = run("tape-msa", arguments);
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+        return outcome.out;
+    };
+    EXPECT_EQ(output({}), ">a\n" + aligned[0] + "\n>b of b\n" + aligned[1] + "\n>c\n" + aligned[2] + "\n");
+    // A3M and A2M have the columns of the first protein.
+    EXPECT_EQ(output({"--format", "a3m"}),
+              ">a\nMKTAYIAKQRWSHFSRQ\n>b of b\nMKTAYIAKBRWisfvkSHFSRQ\n>c\nMKTAYIAKQRWisfvkSHFSRQ\n");
+    EXPECT_EQ(output({"--format", "a2m"}),
+              ">a\nMKTAYIAKQRW.....SHFSRQ\n>b of b\nMKTAYIAKBRWisfvkSHFSRQ\n>c\nMKTAYIAKQRWisfvkSHFSRQ\n");
+    EXPECT_EQ(output({"--format", "sto"}), "# STOCKHOLM 1.0\n#=GS b       DE of b\na       " + aligned[0] +
+                                               "\nb       " + aligned[1] + "\nc       " + aligned[2] + "\n#=GC RF " +
+                                               std::string(22, 'x') + "\n//\n");
+    EXPECT_EQ(output({"--format", "aln"}), "CLUSTAL multiple sequence alignment\n\na      " + aligned[0] + "\nb      " +
+                                               aligned[1] + "\nc      " + aligned[2] +
+                                               "\n       ******** **     ******\n");
+    // The name says it too, packed or not; --format has the last word.
+    for (std::string const name : {"x.sto", "x.sto.gz"}) {
+        EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", name}).exit_code, 0);
+        auto const back = read_msa(path(name));
+        EXPECT_EQ(back.rows.at(1).description, "of b");
+        EXPECT_EQ(a3m_letters(back.rows.at(2)), "MKTAYIAKQRWisfvkSHFSRQ");
+    }
+    EXPECT_TRUE(read("x.sto").starts_with("# STOCKHOLM"));
+    EXPECT_EQ(run("tape-msa", {"--set", "family.fasta", "-o", "x.sto", "--format", "a3m"}).exit_code, 0);
+    EXPECT_EQ(read("x.sto"), output({"--format", "a3m"}));
+}
+
 TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
     auto const error_of = [&](std::vector<std::string> const& arguments) {
         auto const outcome = run("tape-msa", arguments);
@@ -349,9 +393,16 @@ TEST_F(TapeMsa, ASetRefusesWhatItCannotUse) {
     std::string const whole = read("family.fasta");
     EXPECT_NE(error_of({"--set", "family.fasta", "-o", "family.fasta"}).find("--force"), std::string::npos);
     EXPECT_EQ(read("family.fasta"), whole);
-    EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the aligned FASTA file with -o (- is stdout)");
+    EXPECT_EQ(error_of({"--set", "q.fasta"}), "tape-msa: name the file of the alignment with -o (- is stdout)");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a", "--format", "a3m,sto"}),
+              "tape-msa: --set writes one file; give --format one name");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a", "--format", "hmm"}),
+              "tape-msa: --set writes alignments, and hmm is a profile of one protein: align to .a3m, put it into a "
+              "folder as <id>.a3m and run tape-msa QUERY.fasta --msa-dir FOLDER --format hmm");
     EXPECT_EQ(error_of({"--set", "q.fasta", "--db", "db.tdb", "-o", "a.fasta"}),
               "tape-msa: --set aligns the proteins of its file alone; leave out --db");
+    EXPECT_EQ(error_of({"--set", "q.fasta", "-o", "a.fasta", "--html"}),
+              "tape-msa: --set aligns the proteins of its file alone; leave out --html");
     EXPECT_EQ(error_of({"q.fasta", "--set", "q.fasta", "-o", "a.fasta"}),
               "tape-msa: --set names the proteins to align; leave out 'q.fasta'");
     auto const outcome = run("tape-msa", {"--set", "family.fasta", "-o", "a.fasta"});

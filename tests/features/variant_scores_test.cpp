@@ -101,12 +101,27 @@ TEST(VariantScores, TheWildTypeMustMatch) {
     auto const message = [&](std::string const& text, std::size_t first) {
         return message_of([&] { (void)scorer.score(parse_mutations(text, first), first); });
     };
-    EXPECT_EQ(message("L12P", 1),
-              "mutation 'L12P': the alignment's query has N there, not L; positions count from 1 at "
-              "the query's first residue");
+    EXPECT_EQ(message("L12P", 1), "mutation 'L12P': the query has N there, not L; positions count from 1 at "
+                                  "the query's first residue");
     EXPECT_EQ(message("A100G", 100), "none");
-    EXPECT_EQ(message("A31G", 1), "mutation 'A31G': the alignment's query ends at 30");
+    EXPECT_EQ(message("A31G", 1), "mutation 'A31G': the query ends at 30");
     EXPECT_EQ(message("A1G:A1C", 1), "mutation 'A1C': the variant has another mutation at this position");
+}
+
+TEST(VariantScores, TheWildTypeMayBeARelativeOfTheFirstRow) {
+    Msa const msa = family();
+    VariantScorer const scorer{msa, {.potts = true}};
+    auto const model = std::make_shared<PottsModel const>(fit_potts(msa, identity_weights(msa)));
+    std::string relative = wild_type;
+    relative[3] = 'W';
+    VariantScorer const other{msa, encode_residues(relative), model};
+    auto const back = other.score(parse_mutations("W4E")), there = scorer.score(parse_mutations("E4W"));
+    EXPECT_NEAR(back.log_odds, -there.log_odds, 1e-5);
+    EXPECT_NEAR(back.potts, -there.potts, 1e-4);
+    EXPECT_EQ(message_of([&] {
+                  VariantScorer{msa, encode_residues("ACD"), nullptr};
+              }),
+              "the wild type has 3 residues, its alignment 30 columns");
 }
 
 } // namespace
