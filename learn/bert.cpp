@@ -292,7 +292,7 @@ at::Tensor BertEncoder::normed(at::Tensor const& x, Norm const& norm) const {
     return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config_.norm_epsilon);
 }
 
-at::Tensor BertEncoder::embed(at::Tensor const& tokens) const {
+at::Tensor BertEncoder::input_of(at::Tensor const& tokens) const {
     at::Tensor const places = positions_.slice(0, 0, tokens.size(1));                   // T x D
     return normed(at::embedding(embedding_, tokens) + places + type_, embedding_norm_); // B x T x D
 }
@@ -320,7 +320,7 @@ MaskedEncoder::Output BertEncoder::forward(at::Tensor const& tokens, bool padded
     at::Tensor mask; // B x 1 x 1 x T, true where there is something to attend to
     if (padded) mask = tokens.ne(words_.padding).unsqueeze(1).unsqueeze(1);
     Output output;
-    at::Tensor x = embed(tokens); // B x T x D, float32
+    at::Tensor x = input_of(tokens); // B x T x D, float32
     int const last = layer < 0 ? config_.layers : layer;
     for (int i = 0; i < last; ++i) {
         auto const& part = layers_[static_cast<std::size_t>(i)];

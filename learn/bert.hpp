@@ -97,7 +97,7 @@ class BertEncoder : public MaskedEncoder {
     Linear prepared(at::Tensor const& weight, at::Tensor const& bias) const;
     [[nodiscard]] at::Tensor linear(at::Tensor const& x, Linear const& layer) const;
     [[nodiscard]] at::Tensor normed(at::Tensor const& x, Norm const& norm) const;
-    [[nodiscard]] at::Tensor embed(at::Tensor const& tokens) const;
+    [[nodiscard]] at::Tensor input_of(at::Tensor const& tokens) const;
     /// @return mixed values B x T x D, and probabilities if they are to be kept
     [[nodiscard]] std::pair<at::Tensor, at::Tensor> attend(Layer const& layer, at::Tensor const& x,
                                                            at::Tensor const& mask, bool keep_probabilities) const;
