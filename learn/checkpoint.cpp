@@ -58,10 +58,26 @@ void add_file(Checkpoint& checkpoint, std::filesystem::path const& path) {
     }
     auto const& file = checkpoint.torch.emplace_back(path);
     checkpoint.hashes += content_hash(file.bytes());
-    for (auto const& [name, tensor] : file.tensors()) add(checkpoint, path, name, tensor);
+    for (auto const& [name, tensor] : tensors_of(file)) add(checkpoint, path, name, tensor);
 }
 
 } // namespace
+
+NamedTensors tensors_of(TorchFile const& file) {
+    std::map<std::byte const*, at::Tensor> storages;
+    NamedTensors tensors;
+    for (auto const& [name, view] : file.tensors()) {
+        if (view.storage.empty()) {
+            tensors[name] = tensor_over({view.type, view.shape, {}});
+            continue;
+        }
+        at::Tensor& whole = storages[view.storage.data()];
+        auto const elements = static_cast<std::int64_t>(view.storage.size() / bytes_per_element(view.type));
+        if (!whole.defined()) whole = tensor_over({view.type, {elements}, view.storage});
+        tensors[name] = whole.as_strided(view.shape, view.strides, view.offset);
+    }
+    return tensors;
+}
 
 Checkpoint read_checkpoint(std::filesystem::path const& directory) {
     Checkpoint checkpoint;

@@ -20,6 +20,9 @@ struct Checkpoint {
     std::list<TorchFile> torch;
 };
 
+/// Tensors over a file's storages where they are aligned, else over one copy of each.
+NamedTensors tensors_of(TorchFile const& file);
+
 /// Reads a Hugging Face folder: model.safetensors, or pytorch_model.bin, each whole or in the shards that its index
 /// (FILE.index.json) names; safetensors where both are there.
 /// @throws data_error naming the file that is missing or wrong

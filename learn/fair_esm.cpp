@@ -2,7 +2,7 @@
 
 #include "data/error.hpp"
 #include "data/hash.hpp"
-#include "learn/torch_file.hpp"
+#include "learn/checkpoint.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -71,7 +71,7 @@ std::string renamed(std::string name) {
 }
 
 void add_tensors(NamedTensors& tensors, TorchFile const& file, std::filesystem::path const& path) {
-    for (auto const& [name, tensor] : file.tensors()) {
+    for (auto const& [name, tensor] : tensors_of(file)) {
         std::string own = name;
         if (!drop_prefix(own, "model.")) continue;
         if (!tensors.emplace(renamed(own), tensor).second)

@@ -4,6 +4,7 @@
 #include "data/pickle.hpp"
 #include "data/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <span>
@@ -253,7 +254,7 @@ class TorchReader {
         return numbers;
     }
 
-    at::Tensor tensor(Call const& call, std::string const& name) {
+    StridedView tensor(Call const& call, std::string const& name) {
         auto const& arguments = call.arguments->items;
         auto const* const offset = arguments.size() < 4 ? nullptr : arguments[1]->as<long long>();
         if (offset == nullptr || *offset < 0) fail("tensor " + shown(name) + " does not say where it begins");
@@ -277,12 +278,11 @@ class TorchReader {
         if (outside || (!empty && (last >= storage.elements || count > storage.elements)))
             fail("tensor " + shown(name) + " reaches beyond its storage of " + std::to_string(storage.elements) +
                  " elements");
-        if (empty) return tensor_over({storage.type, shape, {}});
-        return whole_storage(key, storage).as_strided(shape, strides, *offset);
+        if (empty) return {storage.type, shape, strides, 0, {}};
+        return {storage.type, shape, strides, *offset, whole_storage(key, storage)};
     }
 
-    /// One tensor over a storage, shared by the tensors that lie in it.
-    at::Tensor const& whole_storage(std::string const& key, Storage const& storage) {
+    std::span<std::byte const> whole_storage(std::string const& key, Storage const& storage) {
         auto const found = storages_.find(key);
         if (found != storages_.end()) {
             if (found->second.first.type != storage.type || found->second.first.elements != storage.elements)
@@ -291,15 +291,14 @@ class TorchReader {
         }
         std::string_view const bytes = find_storage_(key, storage);
         std::size_t const size = storage.elements * bytes_per_element(storage.type);
-        TensorView const view{
-            storage.type, {static_cast<std::int64_t>(storage.elements)}, std::as_bytes(std::span{bytes.data(), size})};
-        return storages_.emplace(key, std::pair{storage, tensor_over(view)}).first->second.second;
+        return storages_.emplace(key, std::pair{storage, std::as_bytes(std::span{bytes.data(), size})})
+            .first->second.second;
     }
 
     TorchFile& file_;
     std::string where_;
     std::function<std::string_view(std::string const& key, Storage const&)> find_storage_;
-    std::map<std::string, std::pair<Storage, at::Tensor>> storages_;
+    std::map<std::string, std::pair<Storage, std::span<std::byte const>>> storages_;
     std::map<std::string, Storage> legacy_;
     std::map<std::string, std::string_view> contents_;
     std::size_t left_ = 0; ///< of the allowance for values and their names

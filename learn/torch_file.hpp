@@ -2,16 +2,28 @@
 
 #include "data/io.hpp"
 #include "data/zip.hpp"
-#include "learn/named_tensors.hpp"
+#include "learn/safetensors.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace tape {
+
+/// A tensor inside a storage that others may share. No torch types here.
+struct StridedView {
+    TensorType type = TensorType::f32;
+    std::vector<std::int64_t> shape, strides; ///< strides in elements
+    std::int64_t offset = 0;                  ///< of the first element, in elements
+    std::span<std::byte const> storage;       ///< whole; need not be aligned
+};
 
 /// What PyTorch's `torch.save` wrote (`pytorch_model.bin`, `.pt`): the zip archive of version 1.6 and later, or the
 /// form before it. https://github.com/pytorch/pytorch/blob/main/torch/serialization.py
@@ -25,7 +37,7 @@ class TorchFile {
     explicit TorchFile(std::filesystem::path const& file);
 
     /// Views into the file; they live as long as this object.
-    [[nodiscard]] NamedTensors const& tensors() const noexcept { return tensors_; }
+    [[nodiscard]] std::map<std::string, StridedView> const& tensors() const noexcept { return tensors_; }
     using Value = std::variant<bool, long long, double, std::string>;
     [[nodiscard]] std::map<std::string, Value> const& values() const noexcept { return values_; }
     /// The whole file, for hashing.
@@ -35,7 +47,7 @@ class TorchFile {
     friend class TorchReader;
     std::optional<ZipReader> archive_;
     std::optional<MappedFile> plain_;
-    NamedTensors tensors_;
+    std::map<std::string, StridedView> tensors_;
     std::map<std::string, Value> values_;
 };
 

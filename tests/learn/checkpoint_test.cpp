@@ -1,8 +1,8 @@
 // Foreign checkpoints: PyTorch's files, fair-esm's ESM-2, Hugging Face's pytorch_model.bin.
 #include "data/error.hpp"
 #include "data/npy.hpp"
+#include "learn/checkpoint.hpp"
 #include "learn/fair_esm.hpp"
-#include "learn/torch_file.hpp"
 #include "learn/transformer_encoder.hpp"
 
 #include "tests/learn/encoder_agreement.hpp"
@@ -28,7 +28,7 @@ std::string problem_of(std::string const& bytes) {
     try {
         TorchFile const read{file};
         double sum = 0; // every value is really there
-        for (auto const& [name, tensor] : read.tensors()) sum += tensor.to(at::kDouble).abs().sum().item<double>();
+        for (auto const& [name, tensor] : tensors_of(read)) sum += tensor.to(at::kDouble).abs().sum().item<double>();
         return sum < 0 ? "negative" : "";
     } catch (data_error const& problem) {
         return std::string{problem.what()}.substr(file.string().size());
@@ -45,7 +45,7 @@ class Containers : public ::testing::TestWithParam<char const*> {};
 
 TEST_P(Containers, HoldWhatPyTorchWrote) {
     TorchFile const file{checkpoint(GetParam())};
-    auto const& tensors = file.tensors();
+    auto const tensors = tensors_of(file);
     at::Tensor const base = at::arange(24, at::kFloat).reshape({4, 6}) / 8;
     auto const same = [&](std::string const& name, at::Tensor const& expected, at::ScalarType type) {
         ASSERT_TRUE(tensors.contains(name)) << name;
@@ -86,13 +86,16 @@ TEST_P(Containers, CutsAndNoiseAreRefusedOrRead) {
 
 INSTANTIATE_TEST_SUITE_P(TorchFile, Containers, ::testing::Values("containers.zip.pt", "containers.legacy.pt"));
 
-/// A file of the form before 1.6 whose description is `pickle` (after protocol 2's header), with one float storage "0".
+/// A file of the form before 1.6 whose description is `pickle` (after protocol 2's header), with a float storage "0",
+/// or none if that has no elements.
 std::string legacy_file(std::string const& pickle, std::uint64_t elements = 4) {
     std::string const magic{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.", 21};
     std::string const system = std::string{"\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.", 24};
     std::string count;
     for (int i = 0; i < 8; ++i) count += static_cast<char>(elements >> (8 * i) & 0xff);
-    return magic + system + "\x80\x02" + pickle + "." +
+    std::string const head = magic + system + "\x80\x02" + pickle + ".";
+    if (elements == 0) return head + "\x80\x02].";
+    return head +
            std::string{"\x80\x02]X\x01\x00\x00\x00"
                        "0a.",
                        11} +
@@ -171,8 +174,10 @@ TEST(TorchFile, NothingIsExecuted) {
         EXPECT_FALSE(std::filesystem::exists(marker));
     }
     // A known name does nothing that it was not meant for.
-    EXPECT_NE(problem_of(legacy_file("}" + text("t") + "ctorch\nFloatStorage\n)Rs")), "");
-    EXPECT_NE(problem_of(legacy_file("}" + text("t") + "ccollections\nOrderedDict\n(]tRs")), "");
+    EXPECT_EQ(problem_of(legacy_file("}" + text("t") + "ctorch\nFloatStorage\n)Rs", 0)),
+              ": 't' is made by 'torch.FloatStorage'");
+    EXPECT_EQ(problem_of(legacy_file("}" + text("t") + "ccollections\nOrderedDict\n(]tRs", 0)),
+              ": OrderedDict 't' is made from something");
 }
 
 TEST(TorchFile, DictionariesInDictionariesDoNotUnfoldWithoutEnd) {
@@ -183,8 +188,8 @@ TEST(TorchFile, DictionariesInDictionariesDoNotUnfoldWithoutEnd) {
             bomb += text(std::string(1, static_cast<char>('a' + i))) + "h" + static_cast<char>(level - 1);
         bomb += "uq" + std::string(1, static_cast<char>(level));
     }
-    EXPECT_NE(problem_of(legacy_file(bomb)).find("unfolds to more than it holds"), std::string::npos);
-    EXPECT_NE(problem_of(legacy_file("}q" + std::string(1, '\0') + text("x") + "h" + std::string(1, '\0') + "s"))
+    EXPECT_NE(problem_of(legacy_file(bomb, 0)).find("unfolds to more than it holds"), std::string::npos);
+    EXPECT_NE(problem_of(legacy_file("}q" + std::string(1, '\0') + text("x") + "h" + std::string(1, '\0') + "s", 0))
                   .find("unfolds"),
               std::string::npos)
         << "a dictionary inside itself";
