@@ -46,8 +46,8 @@ bool describes_bert(nlohmann::json const& json);
 BertConfig bert_config(nlohmann::json const& json, std::string const& origin);
 
 /// Reads a folder's config.json, vocab.txt if there is one (else ProtBert's vocabulary, or TAPE's) and weights:
-/// Hugging Face's BertForMaskedLM or BertModel, or TAPE's ProteinBert (Linear weights `mlm.*`). A model without its
-/// language-model head gives embeddings only.
+/// Hugging Face's BertForMaskedLM or BertModel, or TAPE's ProteinBert (its head stands under `mlm.`). A model without
+/// its language-model head gives embeddings only.
 class BertEncoder : public MaskedEncoder {
   public:
     /// @param seed  draws fresh weights of the same shape instead

@@ -73,7 +73,7 @@ class Encoder {
     score_variants(Protein const& wild_type, std::span<Variant const> variants, VariantScoring scoring) = 0;
 };
 
-/// @param model   bundled or fetched name, Hugging Face folder, run folder, UniRep .npz or folder of .npy
+/// @param model   as `locate_model` (learn/models.hpp) takes it
 /// @param random  the same network with fresh weights drawn from options.seed
 /// @throws usage_error for an unknown name, data_error for weights that cannot be used
 std::unique_ptr<Encoder> load_encoder(std::string const& model, bool random, EncoderSourceOptions const& options);
