@@ -1,17 +1,22 @@
 #include "apps/cli.hpp"
 #include "apps/output.hpp"
+#include "compare/metrics.hpp"
 #include "data/array_writer.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
 #include "data/hash.hpp"
+#include "data/io.hpp"
 #include "data/npy.hpp"
 #include "data/progress.hpp"
 #include "learn/encoder.hpp"
 #include "learn/models.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <iostream>
 #include <span>
+#include <utility>
 
 namespace {
 
@@ -27,7 +32,7 @@ tape::cli::Program program() {
          .required = true},
         {.name = "model",
          .default_value = "transformer",
-         .help = "name, folder or UniRep .npz",
+         .help = "name, folder, fair-esm .pt or UniRep .npz",
          .group = "Model",
          .placeholder = "NAME"},
         {.name = "random",
@@ -42,7 +47,8 @@ tape::cli::Program program() {
          .choices = {"auto", "fp32", "bf16"}},
         {.name = "output",
          .default_value = "",
-         .help = ".npz or HDF5 (.h5), one array for each protein id",
+         .help = ".npz or HDF5 (.h5), one array for each protein id; of --perplexity and --variants a table "
+                 "(- is stdout)",
          .group = "Output",
          .placeholder = "FILE",
          .short_name = 'o',
@@ -52,44 +58,152 @@ tape::cli::Program program() {
          .help = "mean: one vector for each protein; none: one row for each residue",
          .group = "Output",
          .choices = {"mean", "none"}},
+        {.name = "layer",
+         .kind = Kind::integer,
+         .default_value = "",
+         .help = "embeddings behind layer K instead of the last one; 0 is the input to the first",
+         .group = "Output",
+         .placeholder = "K",
+         .minimum = 0,
+         .maximum = 10000},
         {.name = "logits",
          .kind = Kind::flag,
          .default_value = "",
-         .help = "scores of every token at each residue instead of embeddings",
-         .group = "Output"},
+         .help = "scores of every token at each residue (L x tokens)",
+         .group = "Instead of embeddings, one of"},
+        {.name = "attentions",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "attention among residues as computed (layers x heads x L x L)",
+         .group = "Instead of embeddings, one of"},
         {.name = "pairs",
          .kind = Kind::flag,
          .default_value = "",
-         .help = "attention maps (L x L x maps) instead of embeddings",
-         .group = "Output"},
+         .help = "attention as pair features: symmetrised, average product corrected (L x L x maps)",
+         .group = "Instead of embeddings, one of"},
+        {.name = "contacts",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "probabilities of contacts (L x L), of a model with a contact head (ESM-2)",
+         .group = "Instead of embeddings, one of"},
+        {.name = "perplexity",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "a table of perplexities: each amino acid masked in turn (Transformer), or exact (UniRep)",
+         .group = "Instead of embeddings, one of"},
+        {.name = "variants",
+         .default_value = "",
+         .help = "a table of scores of the variants in FILE (A104G:L12P, a line each) of the one protein given",
+         .group = "Instead of embeddings, one of",
+         .placeholder = "FILE"},
+        {.name = "score",
+         .default_value = "",
+         .help = "how --variants are scored; by default masked-marginal, and likelihood-ratio for UniRep",
+         .group = "Variants",
+         .choices = {"masked-marginal", "wild-type-marginal", "likelihood-ratio"}},
+        {.name = "measured",
+         .default_value = "",
+         .help = "column of --variants with measured values (default: measured or DMS_score)",
+         .group = "Variants",
+         .placeholder = "COLUMN"},
+        {.name = "first-position",
+         .kind = Kind::integer,
+         .default_value = "1",
+         .help = "number of the protein's first residue in the mutations' names",
+         .group = "Variants",
+         .placeholder = "N",
+         .minimum = 0,
+         .maximum = 1e9},
     };
     options.push_back(tape::cli::device_option());
     for (auto const& common : tape::cli::common_options()) options.push_back(common);
-    return {.name = "tape-embed",
-            .purpose = "reads proteins with a language model and writes what it made of them",
-            .usage = "tape-embed PROTEINS -o FILE [--model NAME] [options]",
-            .options = std::move(options),
-            .examples = {"tape-embed proteins.fasta --model transformer -o emb.npz --pool mean",
-                         "tape-embed proteins.fasta --model run/ --logits -o logits.npz",
-                         "tape-embed proteins.fasta --pool none -o residues.h5"},
-            .notes = "Models: transformer (bundled); unirep, unirep-256, unirep-64 (`tape-data fetch unirep`); the "
-                     "folder of a run of\n"
-                     "tape-pretrain; a Hugging Face folder of an ESM-2 model; UniRep's .npz or folder of .npy.\n"
-                     "The mean is over residues; UniRep's is over the start token too, as published. Rows of --logits "
-                     "are residues;\n"
-                     "a Transformer sees the residue itself, UniRep only those before it. Columns of --logits: ESM-2's "
-                     "33 tokens in their\n"
-                     "order (<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> "
-                     "<mask>), or UniRep's\n"
-                     "tokens 1 to 25 (M R H K D E S T N Q C U G P A V I F Y W L O X <start> <stop>).\n"};
+    return {
+        .name = "tape-embed",
+        .purpose = "reads proteins with a language model and writes what it made of them",
+        .usage = "tape-embed PROTEINS -o FILE [--model NAME] [options]",
+        .options = std::move(options),
+        .examples = {"tape-embed proteins.fasta --model transformer -o emb.npz --pool mean",
+                     "tape-embed proteins.fasta --model run/ --logits -o logits.npz",
+                     "tape-embed proteins.fasta --pool none -o residues.h5",
+                     "tape-embed proteins.fasta --model esm2_t12_35M/ --contacts -o contacts.npz",
+                     "tape-embed proteins.fasta --perplexity -o -",
+                     "tape-embed gfp.fasta --variants gfp.csv --model esm2_t12_35M/ -o scores.tsv"},
+        .notes =
+            "Models: transformer (bundled); unirep, unirep-256, unirep-64 (`tape-data fetch unirep`); the "
+            "folder of a run of\n"
+            "tape-pretrain; a Hugging Face folder of an ESM-2 or BERT model (ProtBert); TAPE's own BERT; fair-esm's "
+            "ESM-2 .pt;\n"
+            "UniRep's .npz or folder of .npy. PyTorch's .bin and .pt are read without running any of their code.\n"
+            "\n"
+            "The mean is over residues; UniRep's is over the start token too, as published. Rows of --logits "
+            "are residues;\n"
+            "a Transformer sees the residue itself, UniRep only those before it. Columns of --logits: ESM-2's "
+            "33 tokens in their\n"
+            "order (<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> "
+            "<mask>), or UniRep's\n"
+            "tokens 1 to 25 (M R H K D E S T N Q C U G P A V I F Y W L O X <start> <stop>), or a BERT's vocabulary.\n"
+            "\n"
+            "--perplexity is exp(-mean log p) among all tokens; column 'scored' says over how many: a "
+            "Transformer's amino acids\n"
+            "(other letters are context only), UniRep's residues and stop token. Perplexities of different "
+            "kinds do not compare.\n"
+            "\n"
+            "--variants: one a line, mutations joined with ':' and a measured value behind a tab or comma if "
+            "there is one; or a table\n"
+            "whose header names the columns `mutant` and `DMS_score` (ProteinGym). Scores are nats, higher is "
+            "more probable, 0 is the\n"
+            "wild type: masked-marginal and wild-type-marginal are the sums of log p(new) - log p(old) of "
+            "Meier et al. 2021 with all\n"
+            "mutated positions masked, or none; likelihood-ratio is log P(variant) - log P(wild type).\n"};
 }
 
-tape::EmbedRequest request_of(Arguments const& arguments) {
-    if (arguments.flag("logits") && arguments.flag("pairs"))
-        throw tape::usage_error{"--logits and --pairs exclude each other"};
-    if (arguments.flag("logits")) return {.logits = true};
-    if (arguments.flag("pairs")) return {.pairs = true};
-    return arguments.text("pool") == "mean" ? tape::EmbedRequest{.pooled = true} : tape::EmbedRequest{.rows = true};
+/// The one thing that a run writes.
+enum class Mode { embeddings, logits, attentions, pairs, contacts, perplexity, variants };
+
+Mode mode_of(Arguments const& arguments) {
+    static constexpr std::array<std::pair<char const*, Mode>, 6> modes{{{"logits", Mode::logits},
+                                                                        {"attentions", Mode::attentions},
+                                                                        {"pairs", Mode::pairs},
+                                                                        {"contacts", Mode::contacts},
+                                                                        {"perplexity", Mode::perplexity},
+                                                                        {"variants", Mode::variants}}};
+    std::string chosen;
+    Mode mode = Mode::embeddings;
+    for (auto const& [name, meaning] : modes) {
+        if (!arguments.has(name)) continue;
+        if (!chosen.empty())
+            throw tape::usage_error{"--" + chosen + " and --" + name + " exclude each other: one output a run"};
+        chosen = name, mode = meaning;
+    }
+    for (char const* const option : {"pool", "layer"})
+        if (arguments.has(option) && mode != Mode::embeddings)
+            throw tape::usage_error{std::string{"--"} + option + " is about embeddings; it says nothing of --" +
+                                    chosen};
+    for (char const* const option : {"score", "measured", "first-position"})
+        if (arguments.has(option) && mode != Mode::variants)
+            throw tape::usage_error{std::string{"--"} + option + " needs --variants FILE"};
+    return mode;
+}
+
+tape::EmbedRequest request_of(Arguments const& arguments, Mode mode) {
+    switch (mode) {
+    case Mode::logits:
+        return {.logits = true};
+    case Mode::attentions:
+        return {.attentions = true};
+    case Mode::pairs:
+        return {.pairs = true};
+    case Mode::contacts:
+        return {.contacts = true};
+    case Mode::perplexity:
+    case Mode::variants:
+        return {};
+    case Mode::embeddings:
+        break;
+    }
+    bool const pooled = arguments.text("pool") == "mean";
+    int const layer = arguments.has("layer") ? static_cast<int>(arguments.integer("layer")) : -1;
+    return {.rows = !pooled, .pooled = pooled, .layer = layer};
 }
 
 tape::Array to_array(tape::FeatureMatrix const& matrix) {
@@ -98,12 +212,15 @@ tape::Array to_array(tape::FeatureMatrix const& matrix) {
 }
 
 tape::Array to_array(tape::Embedding const& embedding, tape::EmbedRequest const& request, std::size_t length,
-                     int pair_width) {
+                     tape::Encoder const& encoder) {
     if (request.logits) return to_array(embedding.logits);
     if (request.rows) return to_array(embedding.rows);
+    if (request.contacts) return to_array(embedding.contacts);
+    auto const layers = static_cast<std::size_t>(encoder.layers()), heads = static_cast<std::size_t>(encoder.heads());
     if (request.pairs)
-        return tape::Array::from(std::span<float const>{embedding.pairs},
-                                 {length, length, static_cast<std::size_t>(pair_width)});
+        return tape::Array::from(std::span<float const>{embedding.pairs}, {length, length, layers * heads});
+    if (request.attentions)
+        return tape::Array::from(std::span<float const>{embedding.attentions}, {layers, heads, length, length});
     return tape::Array::from(std::span<float const>{embedding.pooled}, {embedding.pooled.size()});
 }
 
@@ -111,30 +228,127 @@ tape::Array to_array(tape::Embedding const& embedding, tape::EmbedRequest const&
 std::size_t end_of_portion(std::vector<tape::Protein> const& proteins, std::size_t begin,
                            tape::EmbedRequest const& request) {
     constexpr std::size_t residues_of_rows = 200'000, residues_of_means = 20'000'000, residues_of_maps = 2'000;
-    std::size_t const limit = request.pairs ? residues_of_maps : request.pooled ? residues_of_means : residues_of_rows;
+    bool const maps = request.pairs || request.attentions || request.contacts;
+    std::size_t const limit = maps ? residues_of_maps : request.pooled ? residues_of_means : residues_of_rows;
     std::size_t end = begin, total = 0;
     while (end < proteins.size() && (end == begin || total + proteins[end].residues.size() <= limit))
         total += proteins[end++].residues.size();
     return end;
 }
 
+void write_arrays(std::filesystem::path const& file, tape::Encoder& encoder, std::vector<tape::Protein> const& proteins,
+                  tape::EmbedRequest const& request, bool quiet) {
+    auto const writer = tape::array_writer(file);
+    tape::Progress progress{"embedding", proteins.size(), "proteins", quiet};
+    for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
+        end = end_of_portion(proteins, begin, request);
+        auto const portion = std::span{proteins}.subspan(begin, end - begin);
+        auto const embeddings = encoder.embed(portion, request);
+        for (std::size_t i = 0; i < portion.size(); ++i)
+            writer->add(portion[i].id, to_array(embeddings[i], request, portion[i].residues.size(), encoder));
+        progress.advance(portion.size());
+    }
+    writer->close();
+}
+
+std::string fixed(char const* format, double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
+
+std::string perplexity_table(tape::Encoder& encoder, std::vector<tape::Protein> const& proteins, bool quiet) {
+    // A portion keeps UniRep's walks full; the masked models' cost is far above that of a call.
+    constexpr std::size_t portion = 64;
+    std::string table = "#id\tlength\tscored\tperplexity\n";
+    tape::Progress progress{"reading", proteins.size(), "proteins", quiet};
+    for (std::size_t begin = 0; begin < proteins.size(); begin += portion) {
+        auto const part = std::span{proteins}.subspan(begin, std::min(portion, proteins.size() - begin));
+        auto const likelihoods = encoder.likelihoods(part);
+        for (std::size_t i = 0; i < part.size(); ++i)
+            table += part[i].id + "\t" + std::to_string(part[i].residues.size()) + "\t" +
+                     std::to_string(likelihoods[i].tokens) + "\t" +
+                     (likelihoods[i].tokens == 0 ? "NA" : fixed("%.6g", likelihoods[i].perplexity())) + "\n";
+        progress.advance(part.size());
+    }
+    return table;
+}
+
+tape::VariantScoring scoring_of(Arguments const& arguments, tape::Encoder const& encoder) {
+    std::string const name = arguments.text("score");
+    if (name == "masked-marginal") return tape::VariantScoring::masked_marginal;
+    if (name == "wild-type-marginal") return tape::VariantScoring::wild_type_marginal;
+    if (name == "likelihood-ratio") return tape::VariantScoring::likelihood_ratio;
+    return encoder.default_scoring();
+}
+
+std::string variant_table(tape::Encoder& encoder, tape::Protein const& wild_type,
+                          std::vector<tape::ListedVariant> const& variants, tape::VariantScoring scoring, bool quiet) {
+    constexpr std::size_t portion = 2000; // variants of one place share a pass within a portion
+    bool const measured = std::ranges::any_of(variants, [](auto const& v) { return v.measured.has_value(); });
+    std::string table = measured ? "#variant\tscore\tmeasured\n" : "#variant\tscore\n";
+    std::vector<double> predictions, truths;
+    tape::Progress progress{"scoring", variants.size(), "variants", quiet};
+    for (std::size_t begin = 0; begin < variants.size(); begin += portion) {
+        auto const part = std::span{variants}.subspan(begin, std::min(portion, variants.size() - begin));
+        auto const scores = encoder.score_variants(wild_type, part, scoring);
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            table += part[i].name + "\t" + fixed("%.6f", scores[i]);
+            if (measured) table += "\t" + (part[i].measured ? fixed("%.9g", *part[i].measured) : "");
+            table += "\n";
+            if (part[i].measured) predictions.push_back(scores[i]), truths.push_back(*part[i].measured);
+        }
+        progress.advance(part.size());
+    }
+    if (truths.size() > 2 && !quiet)
+        std::cerr << "tape-embed: Spearman's rho with the " << truths.size()
+                  << " measured values: " << fixed("%.3f", tape::spearman(predictions, truths)) << '\n';
+    return table;
+}
+
+tape::VariantListOptions variant_options(Arguments const& arguments) {
+    return {.first_position = static_cast<std::size_t>(arguments.integer("first-position")),
+            .measured_column = arguments.text("measured")};
+}
+
+/// What --variants speaks of: the one protein given.
+tape::Protein const& wild_type_of(std::vector<tape::Protein> const& proteins, std::string const& file) {
+    if (proteins.size() != 1)
+        throw tape::usage_error{file + ": --variants needs the wild type alone, and the file holds " +
+                                std::to_string(proteins.size()) + " proteins"};
+    return proteins.front();
+}
+
 void embed(Arguments const& arguments) {
-    auto const request = request_of(arguments);
-    std::string const input = arguments.positional().at(0);
+    Mode const mode = mode_of(arguments);
+    auto const request = request_of(arguments, mode);
+    bool const table = mode == Mode::perplexity || mode == Mode::variants, quiet = arguments.flag("quiet");
+    std::string const input = arguments.positional().at(0), list = arguments.text("variants");
     tape::cli::OutputFile output{program(), arguments, arguments.text("output")};
-    if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
-    tape::check_array_format(output.path());
+    if (!table) {
+        if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
+        tape::check_array_format(output.path());
+    }
     auto const proteins = tape::read_fasta(input);
     if (input != "-") output.add_input(input, tape::content_hash_of_file(input));
+    std::vector<tape::ListedVariant> variants;
+    if (mode == Mode::variants) {
+        (void)wild_type_of(proteins, input);
+        variants =
+            tape::variants_of_proteins(tape::read_variant_list(list, variant_options(arguments)), proteins).front();
+        if (list != "-") output.add_input(list, tape::content_hash_of_file(list));
+    }
     auto const encoder = tape::load_encoder(arguments.text("model"), arguments.flag("random"),
                                             {.device = arguments.text("device"),
                                              .precision = arguments.text("precision"),
                                              .threads = static_cast<int>(arguments.integer("threads")),
                                              .seed = static_cast<std::uint64_t>(arguments.integer("seed"))});
-    if (request.pairs && encoder->pair_width() == 0)
-        throw tape::usage_error{"model '" + arguments.text("model") +
-                                "' has no attention maps; --pairs needs a Transformer"};
-    bool const quiet = arguments.flag("quiet");
+    try {
+        encoder->require(request);
+        if (mode == Mode::variants) encoder->require(scoring_of(arguments, *encoder));
+    } catch (tape::usage_error const& problem) {
+        throw tape::usage_error{"model '" + arguments.text("model") + "': " + problem.what()};
+    }
     if (auto const unused = encoder->unused_tensors(); !unused.empty() && !quiet)
         for (auto const& name : unused)
             std::cerr << "tape-embed: note: tensor '" << name << "' of the weights is not used\n";
@@ -143,18 +357,13 @@ void embed(Arguments const& arguments) {
                   << arguments.text("output") << '\n';
         return;
     }
-    auto const writer = tape::array_writer(output.path());
-    tape::Progress progress{"embedding", proteins.size(), "proteins", quiet};
-    for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
-        end = end_of_portion(proteins, begin, request);
-        auto const portion = std::span{proteins}.subspan(begin, end - begin);
-        auto const embeddings = encoder->embed(portion, request);
-        for (std::size_t i = 0; i < portion.size(); ++i)
-            writer->add(portion[i].id,
-                        to_array(embeddings[i], request, portion[i].residues.size(), encoder->pair_width()));
-        progress.advance(portion.size());
-    }
-    writer->close();
+    if (mode == Mode::perplexity)
+        tape::write_text(output.path(), perplexity_table(*encoder, proteins, quiet));
+    else if (mode == Mode::variants)
+        tape::write_text(output.path(),
+                         variant_table(*encoder, proteins.front(), variants, scoring_of(arguments, *encoder), quiet));
+    else
+        write_arrays(output.path(), *encoder, proteins, request, quiet);
     output.write_manifest({{"model", encoder->description()},
                            {"model hash", encoder->content_hash()},
                            {"proteins", std::to_string(proteins.size())}});

@@ -79,9 +79,12 @@ SourceSpec parse_source(std::string const& text, std::string const& arm) {
     auto const at = text.find('@');
     SourceSpec spec{.text = text, .name = text.substr(0, at), .weights = {}, .random = false};
     auto const& row = find_row(spec);
+    if (at == std::string::npos || text.substr(at + 1) == "random")
+        if (row.takes_weights == TakesWeights::must)
+            throw usage_error{"`" + text + "` names no weights; write " + spec.name + "@DIR"};
     if (at == std::string::npos) return spec;
     std::string const suffix = text.substr(at + 1);
-    if (!row.takes_weights)
+    if (row.takes_weights == TakesWeights::no)
         throw usage_error{"`" + spec.name + "` takes no weights, seen `" + text + "`" +
                           (spec.name == "msa" ? "; choose alignments with --db or --msa-dir" : "")};
     if (suffix.empty()) throw usage_error{"`" + text + "` names no weights after '@'; write a path or `random`"};
@@ -136,26 +139,39 @@ std::vector<SourceRow> const& source_registry() {
     static std::vector<SourceRow> const rows{
         {"onehot",
          "the residues themselves",
-         false,
+         TakesWeights::no,
          {1e-8, 21, 21, 0},
          [](SourceSpec const&, SourceSettings const&) { return std::make_unique<OneHotSource>(); }},
         {"msa",
          "profile and couplings of an alignment: ready, bundled, or searched for",
-         false,
+         TakesWeights::no,
          {1.8e-4, 69, 91, 4, true},
          make_msa_source},
         {"transformer",
          "masked language model: ours, bundled, or an ESM-2 folder",
-         true,
+         TakesWeights::yes,
          {2.6e-5, 192, 192, 24},
          encoder_maker("transformer")},
+        {"bert",
+         "BERT of a folder (bert@DIR): ProtBert, or TAPE's own",
+         TakesWeights::must,
+         {2e-3, 1024, 1024, 480},
+         encoder_maker("")},
         {"unirep",
          "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
-         true,
+         TakesWeights::yes,
          {6.4e-5, 1900, 1900, 0},
          encoder_maker("unirep")},
-        {"unirep-64", "UniRep of four layers of 64 units", true, {1e-5, 64, 64, 0}, encoder_maker("unirep-64")},
-        {"unirep-256", "UniRep of four layers of 256 units", true, {3e-5, 256, 256, 0}, encoder_maker("unirep-256")}};
+        {"unirep-64",
+         "UniRep of four layers of 64 units",
+         TakesWeights::yes,
+         {1e-5, 64, 64, 0},
+         encoder_maker("unirep-64")},
+        {"unirep-256",
+         "UniRep of four layers of 256 units",
+         TakesWeights::yes,
+         {3e-5, 256, 256, 0},
+         encoder_maker("unirep-256")}};
     return rows;
 }
 

@@ -60,10 +60,13 @@ struct SourceCost {
 };
 
 /// A kind of feature source: a new one is one row in arms.cpp.
+/// Whether a source takes NAME@PATH and NAME@random, or is nothing without NAME@PATH.
+enum class TakesWeights { no, yes, must };
+
 struct SourceRow {
     std::string name;
-    std::string summary;        ///< one line for --help
-    bool takes_weights = false; ///< NAME@PATH and NAME@random are allowed
+    std::string summary; ///< one line for --help
+    TakesWeights takes_weights = TakesWeights::no;
     SourceCost cost;
     std::function<std::unique_ptr<FeatureSource>(SourceSpec const&, SourceSettings const&)> make;
 };

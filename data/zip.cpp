@@ -126,28 +126,41 @@ ZipReader::Member ZipReader::directory_entry(std::uint64_t offset) const {
     return member;
 }
 
-std::string ZipReader::read(Member const& member) const {
+std::string_view ZipReader::packed(Member const& member) const {
     std::uint64_t const header = member.header_offset;
     if (number(header, 4) != local_signature)
         damaged("member " + shown(member.name) + " is not where the directory says");
     std::uint64_t const begin = header + 30 + number(header + 26, 2) + number(header + 28, 2);
     if (begin > map_.bytes().size() || map_.bytes().size() - begin < member.compressed_size)
         damaged("member " + shown(member.name) + " reaches beyond the end of the file");
-    std::string_view const packed = map_.bytes().substr(begin, member.compressed_size);
-    std::string plain;
-    if (member.method == 0 && member.size == member.compressed_size) {
-        plain = packed;
-    } else if (member.method == 8) {
-        if (member.size > member.compressed_size * deflate_limit + 64)
-            damaged("member " + shown(member.name) + " claims " + std::to_string(member.size) + " bytes from " +
-                    std::to_string(member.compressed_size));
-        plain = inflate_exactly(packed, member.size);
-        if (plain.size() != member.size) damaged("member " + shown(member.name) + " does not unpack to its size");
-    } else {
+    return map_.bytes().substr(begin, member.compressed_size);
+}
+
+void ZipReader::check(Member const& member, std::string_view plain) const {
+    if (checksum_of(0, plain) != member.checksum) damaged("member " + shown(member.name) + " fails its checksum");
+}
+
+std::string_view ZipReader::stored(Member const& member) const {
+    if (member.method != 0 || member.size != member.compressed_size)
+        damaged("member " + shown(member.name) + " is packed with method " + std::to_string(member.method) +
+                "; it should be stored");
+    std::string_view const plain = packed(member);
+    check(member, plain);
+    return plain;
+}
+
+std::string ZipReader::read(Member const& member) const {
+    if (member.method == 0 && member.size == member.compressed_size) return std::string{stored(member)};
+    if (member.method != 8)
         damaged("member " + shown(member.name) + " is packed with method " + std::to_string(member.method) +
                 "; only stored and deflated members can be read");
-    }
-    if (checksum_of(0, plain) != member.checksum) damaged("member " + shown(member.name) + " fails its checksum");
+    std::string_view const bytes = packed(member);
+    if (member.size > member.compressed_size * deflate_limit + 64)
+        damaged("member " + shown(member.name) + " claims " + std::to_string(member.size) + " bytes from " +
+                std::to_string(member.compressed_size));
+    std::string plain = inflate_exactly(bytes, member.size);
+    if (plain.size() != member.size) damaged("member " + shown(member.name) + " does not unpack to its size");
+    check(member, plain);
     return plain;
 }
 

@@ -33,12 +33,18 @@ class ZipReader {
     [[nodiscard]] std::vector<Member> const& members() const { return members_; }
     /// @throws data_error naming archive and member if it is damaged.
     [[nodiscard]] std::string read(Member const& member) const;
+    /// The same without a copy, of a member that is stored; lives as long as the reader.
+    [[nodiscard]] std::string_view stored(Member const& member) const;
+    /// The whole archive, for hashing.
+    [[nodiscard]] std::string_view bytes() const { return map_.bytes(); }
 
   private:
     void read_directory();
     [[noreturn]] void damaged(std::string const& what) const;
     [[nodiscard]] std::uint64_t number(std::uint64_t offset, int bytes) const;
     [[nodiscard]] Member directory_entry(std::uint64_t offset) const;
+    [[nodiscard]] std::string_view packed(Member const& member) const;
+    void check(Member const& member, std::string_view plain) const;
 
     std::filesystem::path file_;
     MappedFile map_;

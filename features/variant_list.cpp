@@ -60,6 +60,15 @@ std::optional<std::size_t> find_column(std::vector<std::string> const& header, a
     return std::nullopt;
 }
 
+bool is_variant(std::string const& cell) {
+    if (lower_case(cell) == "wt") return true;
+    try {
+        return !parse_mutations(cell, 0).empty();
+    } catch (data_error const&) {
+        return false;
+    }
+}
+
 /// The layout that the first line tells, if it is a header.
 std::optional<Layout> header_layout(std::string const& line, std::string const& measured_column,
                                     std::string const& where) {
@@ -67,7 +76,7 @@ std::optional<Layout> header_layout(std::string const& line, std::string const& 
     layout.separator = line.find('\t') != std::string::npos ? '\t' : ',';
     auto const header = cells_of(line, layout.separator);
     auto const variant = find_column(header, variant_columns);
-    if (!variant && header.size() == 1) return std::nullopt;
+    if (!variant && (header.size() == 1 || is_variant(header.front()))) return std::nullopt;
     if (!variant)
         throw data_error{where +
                          ": no column of variants; the header of a table names it mutant, mutation or variant, "
@@ -83,8 +92,16 @@ std::optional<Layout> header_layout(std::string const& line, std::string const& 
     return layout;
 }
 
+/// Of a list without a header: a variant, and a measurement if the first line has one.
+Layout plain_layout(std::string const& line) {
+    Layout layout;
+    layout.separator = line.find('\t') != std::string::npos ? '\t' : ',';
+    if (cells_of(line, layout.separator).size() > 1) layout.columns = 2, layout.measured = 1;
+    return layout;
+}
+
 std::optional<double> measurement(std::string const& cell) {
-    if (cell.empty()) return std::nullopt;
+    if (auto const name = lower_case(cell); name.empty() || name == "na" || name == "nan") return std::nullopt;
     double value = 0;
     auto const [end, problem] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
     if (problem != std::errc{} || end != cell.data() + cell.size() || !std::isfinite(value))
@@ -141,7 +158,7 @@ VariantList read_variant_list(std::filesystem::path const& file, VariantListOpti
         std::string const where = list.file + ":" + std::to_string(number);
         if (!layout) {
             auto const header = header_layout(line, options.measured_column, where);
-            layout = header.value_or(Layout{});
+            layout = header ? *header : plain_layout(line);
             list.measured = layout->measured.has_value();
             if (!header && !options.measured_column.empty())
                 throw data_error{where + ": a plain list of variants has no column " + shown(options.measured_column) +
@@ -156,6 +173,13 @@ VariantList read_variant_list(std::filesystem::path const& file, VariantListOpti
     }
     if (list.variants.empty()) throw data_error{list.file + ": no variant; expected one a line, such as A104G:L12P"};
     return list;
+}
+
+std::string mutated(Protein const& protein, std::span<Mutation const> mutations) {
+    check_mutations(mutations, encode_residues(protein.residues));
+    std::string residues = protein.residues;
+    for (auto const& mutation : mutations) residues[mutation.column] = residue_letter(mutation.to);
+    return residues;
 }
 
 std::vector<std::vector<ListedVariant>> variants_of_proteins(VariantList const& list,

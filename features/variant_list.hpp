@@ -35,12 +35,16 @@ struct VariantList {
     bool measured = false; ///< it has a column of measurements
 };
 
-/// Reads one variant a line, or a table (tab or comma separated) whose header names a column `mutant`, `mutation` or
-/// `variant` (or their plurals), and perhaps `query` or `protein` and one of measurements. Case of column names does
-/// not matter; `WT` is the wild type, an empty measurement none. Blank lines and lines that begin with '#' are skipped.
+/// Reads one variant a line, behind a tab or a comma perhaps its measurement; or a table (tab or comma separated) whose
+/// header names a column `mutant`, `mutation` or `variant` (or their plurals), and perhaps `query` or `protein` and one
+/// of measurements. Case of column names does not matter; `WT` is the wild type, an empty measurement, NA or NaN none.
+/// Blank lines and lines that begin with '#' are skipped.
 /// "-" is stdin.
 /// @throws data_error with file:line and value for what is no mutation or no number, for a missing column or cell
 VariantList read_variant_list(std::filesystem::path const& file, VariantListOptions const& options = {});
+
+/// The protein with the mutations made. @throws data_error as `check_mutations`
+std::string mutated(Protein const& protein, std::span<Mutation const> mutations);
 
 /// The variants of each protein, in the order of the list.
 /// @throws data_error with file:line, variant and protein if a mutation does not start from the protein's residue or

@@ -2,8 +2,11 @@
 
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "learn/bert.hpp"
+#include "learn/checkpoint.hpp"
 #include "learn/device.hpp"
 #include "learn/encoder.hpp"
+#include "learn/fair_esm.hpp"
 #include "learn/models.hpp"
 #include "learn/transformer_encoder.hpp"
 #include "learn/unirep_encoder.hpp"
@@ -44,12 +47,19 @@ class EncoderSource : public FeatureSource {
     std::unique_ptr<Encoder> encoder_;
 };
 
-LoadedTransformer drawn_transformer(std::filesystem::path const& directory, std::uint64_t seed) {
-    auto const file = directory / "config.json";
-    auto const config = transformer_config(nlohmann::json::parse(read_text(file), nullptr, false), file.string());
+LoadedTransformer drawn_transformer(TransformerConfig const& config, std::uint64_t seed) {
     return {Transformer{config, seed},
+            std::nullopt,
             {},
             content_hash(to_json(config).dump() + " drawn from seed " + std::to_string(seed))};
+}
+
+LoadedTransformer loaded_transformer(ModelLocation const& location, bool random, std::uint64_t seed) {
+    if (location.kind == ModelKind::fair_esm)
+        return random ? drawn_transformer(fair_esm_config(location.path), seed) : load_fair_esm(location.path);
+    if (!random) return load_transformer(location.path);
+    auto const file = (location.path / "config.json").string();
+    return drawn_transformer(transformer_config(read_config(location.path), file), seed);
 }
 
 std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location, bool random,
@@ -58,8 +68,11 @@ std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location,
     auto const device = resolve_device(options.device);
     // fp32 unless asked: the networks we bundle are small, and their features were checked in fp32.
     auto const precision = options.precision == "auto" ? at::kFloat : resolve_precision(options.precision, device);
-    auto loaded = random ? drawn_transformer(location.path, options.seed) : load_transformer(location.path);
-    return std::make_unique<TransformerEncoder>(std::move(loaded), TransformerEncoder::Options{device, precision});
+    if (location.kind == ModelKind::bert)
+        return std::make_unique<BertEncoder>(location.path, random ? std::optional{options.seed} : std::nullopt,
+                                             BertEncoder::Options{device, precision});
+    return std::make_unique<TransformerEncoder>(loaded_transformer(location, random, options.seed),
+                                                TransformerEncoder::Options{device, precision});
 }
 
 std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random,
@@ -87,8 +100,8 @@ std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool
 std::unique_ptr<Encoder> load_encoder(std::string const& model, bool random, EncoderSourceOptions const& options) {
     auto const location = locate_model(model);
     use_threads(options.threads);
-    return location.kind == ModelKind::transformer ? load_transformer_encoder(location, random, options)
-                                                   : load_unirep_encoder(location, random, options);
+    return location.kind == ModelKind::unirep ? load_unirep_encoder(location, random, options)
+                                              : load_transformer_encoder(location, random, options);
 }
 
 std::unique_ptr<FeatureSource> make_encoder_source(std::string const& name, std::string const& model, bool random,

@@ -3,6 +3,10 @@
 #include "data/cache.hpp"
 #include "data/dataset.hpp"
 #include "data/error.hpp"
+#include "learn/bert.hpp"
+#include "learn/checkpoint.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -16,14 +20,19 @@ bool holds_npy(std::filesystem::path const& folder) {
 
 ModelLocation locate_path(std::filesystem::path const& path) {
     if (std::filesystem::is_directory(path)) {
-        if (std::filesystem::exists(path / "config.json")) return {ModelKind::transformer, path, {}};
+        if (std::filesystem::exists(path / "config.json"))
+            return {describes_bert(read_config(path)) ? ModelKind::bert : ModelKind::transformer, path, {}};
         if (holds_npy(path)) return {ModelKind::unirep, path, {}};
         throw data_error{path.string() +
-                         ": holds no model: expected config.json with model.safetensors, or UniRep's .npy files"};
+                         ": holds no model: expected config.json with model.safetensors or pytorch_model.bin, or "
+                         "UniRep's .npy files"};
     }
     if (path.extension() == ".npz") return {ModelKind::unirep, path, {}};
-    throw data_error{path.string() +
-                     ": not a model: give the folder that holds config.json and model.safetensors, or a UniRep .npz"};
+    if (path.extension() == ".pt") return {ModelKind::fair_esm, path, {}};
+    throw data_error{
+        path.string() +
+        ": not a model: give the folder that holds config.json and the weights, fair-esm's .pt, or a UniRep "
+        ".npz"};
 }
 
 } // namespace

@@ -6,7 +6,7 @@
 
 namespace tape {
 
-enum class ModelKind { transformer, unirep };
+enum class ModelKind { transformer, fair_esm, bert, unirep };
 
 /// Where a model's weights are.
 struct ModelLocation {
@@ -19,9 +19,9 @@ struct ModelLocation {
 /// fetched.
 std::vector<std::string> const& model_names();
 
-/// @param model  one of `model_names`, a folder (Hugging Face's ESM-2 dialect or our own run: config.json; UniRep: .npy
-/// files)
-///               or a UniRep .npz
+/// @param model  one of `model_names`, a folder (config.json: Hugging Face's ESM-2 or BERT, TAPE's BERT, our own run;
+/// UniRep: .npy files),
+///               an ESM-2 checkpoint of fair-esm (.pt) or a UniRep .npz
 /// @throws usage_error for a name or path that does not exist, data_error for one that holds no known model
 ModelLocation locate_model(std::string const& model);
 

@@ -3,6 +3,7 @@
 #include "data/error.hpp"
 #include "data/hash.hpp"
 #include "data/temporary.hpp"
+#include "learn/checkpoint.hpp"
 #include "learn/rotary.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -10,7 +11,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -58,18 +58,6 @@ at::Tensor norm(at::Tensor const& x, at::Tensor const& weight, at::Tensor const&
 at::Tensor softmax_of(at::Tensor const& scores, at::Tensor const& mask) {
     if (!mask.defined()) return at::softmax(scores, -1);
     return at::softmax(scores.masked_fill(mask.logical_not(), -std::numeric_limits<float>::infinity()), -1);
-}
-
-std::string field_text(nlohmann::json const& json, char const* field) {
-    return json.contains(field) ? json.at(field).dump() : "(missing)";
-}
-
-int positive_field(nlohmann::json const& json, char const* field, std::string const& origin) {
-    if (!json.contains(field) || !json.at(field).is_number_integer() || json.at(field).get<std::int64_t>() < 1 ||
-        json.at(field).get<std::int64_t>() > 1'000'000)
-        throw data_error{origin + ": field '" + field + "' must be a positive whole number, found " +
-                         field_text(json, field)};
-    return json.at(field).get<int>();
 }
 
 void expect_field(nlohmann::json const& json, char const* field, nlohmann::json const& expected,
@@ -143,8 +131,9 @@ nlohmann::json to_json(TransformerConfig const& config) {
 TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin) {
     if (!json.is_object()) throw data_error{origin + ": not a JSON object"};
     if (json.value("model_type", nlohmann::json{}) != "esm")
-        throw data_error{origin + ": 'model_type' is " + field_text(json, "model_type") +
-                         "; this program reads \"esm\" (ESM-2 and its own models)"};
+        throw data_error{origin + ": 'model_type' is " +
+                         (json.contains("model_type") ? json.at("model_type").dump() : "(missing)") +
+                         "; this program reads \"esm\" (ESM-2 and its own models) and \"bert\""};
     expect_field(json, "position_embedding_type", "rotary", origin);
     expect_field(json, "emb_layer_norm_before", false, origin);
     expect_field(json, "hidden_act", "gelu", origin);
@@ -162,16 +151,6 @@ TransformerConfig transformer_config(nlohmann::json const& json, std::string con
                          " does not divide into 'num_attention_heads' " + std::to_string(config.heads) +
                          " heads of even size"};
     return config;
-}
-
-TokenBatch TokenBatch::from(std::vector<std::vector<std::int64_t>> const& rows, at::Device device) {
-    std::size_t longest = 0, shortest = std::numeric_limits<std::size_t>::max();
-    for (auto const& row : rows) longest = std::max(longest, row.size()), shortest = std::min(shortest, row.size());
-    at::Tensor tokens = at::full({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(longest)},
-                                 EsmTokenizer::pad, at::kLong);
-    auto* const data = tokens.mutable_data_ptr<std::int64_t>();
-    for (std::size_t i = 0; i < rows.size(); ++i) std::ranges::copy(rows[i], data + i * longest);
-    return {tokens.to(device), shortest != longest};
 }
 
 std::vector<Transformer::Field> const& Transformer::fields() {
@@ -398,51 +377,28 @@ void Transformer::require_gradients() {
 
 namespace {
 
-nlohmann::json read_json(std::filesystem::path const& file) {
-    if (!std::filesystem::exists(file)) throw data_error{file.string() + ": no such file"};
-    auto const json = nlohmann::json::parse(read_text(file, std::uint64_t{64} << 20), nullptr, false);
-    if (json.is_discarded()) throw data_error{file.string() + ": not valid JSON"};
-    return json;
-}
-
-/// The safetensors files of a checkpoint folder.
-std::vector<std::filesystem::path> weight_files(std::filesystem::path const& directory) {
-    if (auto const single = directory / "model.safetensors"; std::filesystem::exists(single)) return {single};
-    auto const index = directory / "model.safetensors.index.json";
-    if (!std::filesystem::exists(index)) throw data_error{directory.string() + ": holds no model.safetensors"};
-    auto const json = read_json(index);
-    if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
-        throw data_error{index.string() + ": has no 'weight_map'"};
-    std::set<std::string> names;
-    for (auto const& [tensor, shard] : json.at("weight_map").items()) {
-        // A shard is a plain name beside its index: nothing outside the folder is opened.
-        if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos)
-            throw data_error{index.string() + ": tensor '" + tensor + "' names an impossible shard " + shard.dump()};
-        names.insert(shard.get<std::string>());
-    }
-    std::vector<std::filesystem::path> files;
-    for (auto const& name : names) files.push_back(directory / name);
-    return files;
+std::optional<ContactHead> take_contact_head(TransformerConfig const& config, WeightReader& weights) {
+    std::string const prefix = "esm.contact_head.regression.";
+    if (!weights.has(prefix + "weight")) return std::nullopt;
+    return ContactHead{.weight = weights.take(prefix + "weight", {1, config.layers * config.heads}).squeeze(0),
+                       .bias = weights.take(prefix + "bias", {1}).item<double>()};
 }
 
 } // namespace
 
-LoadedTransformer load_transformer(std::filesystem::path const& directory) {
-    auto const config_file = directory / "config.json";
-    auto const config = transformer_config(read_json(config_file), config_file.string());
-    NamedTensors tensors;
-    std::vector<SafetensorsFile> files;
-    std::string hashes = to_json(config).dump();
-    for (auto const& path : weight_files(directory)) {
-        auto const& file = files.emplace_back(path);
-        hashes += content_hash(file.bytes());
-        for (auto const& [name, view] : file.tensors())
-            if (!tensors.emplace(name, tensor_over(view)).second)
-                throw data_error{path.string() + ": tensor '" + name + "' is also in another shard"};
-    }
-    WeightReader weights{std::move(tensors), directory.string()};
+LoadedTransformer assemble_transformer(TransformerConfig const& config, NamedTensors tensors, std::string const& origin,
+                                       std::string const& hashes) {
+    WeightReader weights{std::move(tensors), origin};
     Transformer model{config, weights};
-    return {std::move(model), weights.unused(), content_hash(hashes)};
+    auto contact_head = take_contact_head(config, weights);
+    return {std::move(model), std::move(contact_head), weights.unused(), content_hash(hashes)};
+}
+
+LoadedTransformer load_transformer(std::filesystem::path const& directory) {
+    auto const config = transformer_config(read_config(directory), (directory / "config.json").string());
+    auto checkpoint = read_checkpoint(directory);
+    return assemble_transformer(config, std::move(checkpoint.tensors), directory.string(),
+                                to_json(config).dump() + checkpoint.hashes);
 }
 
 void save_transformer(std::filesystem::path const& directory, Transformer const& model, at::ScalarType type,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learn/named_tensors.hpp"
+#include "learn/token_batch.hpp"
 #include "learn/tokenizer.hpp"
 
 #include <nlohmann/json_fwd.hpp>
@@ -8,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,14 +44,6 @@ nlohmann::json to_json(TransformerConfig const& config);
 TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin);
 /// @throws usage_error if heads do not divide hidden, head size is odd, or a size is not positive
 void check(TransformerConfig const& config);
-
-/// Padded sequences of one step. T = longest + specials.
-struct TokenBatch {
-    at::Tensor tokens;  ///< B x T, int64, <pad> on the right
-    bool padded = true; ///< whether any <pad> is there
-
-    static TokenBatch from(std::vector<std::vector<std::int64_t>> const& rows, at::Device device);
-};
 
 /// The encoder with its language-model head. Tensors carry their names in Hugging Face's ESM checkpoints, except that
 /// query, key and value are one matrix in memory.
@@ -131,13 +125,24 @@ class Transformer {
     mutable std::map<void const*, at::Tensor> lowered_; // matrices in compute type, inference only
 };
 
+/// Logistic regression over symmetrised, APC-corrected attention maps (Rao et al., ICLR 2021), as ESM-2 ships it.
+struct ContactHead {
+    at::Tensor weight; ///< layers * heads, float32, layers outermost
+    double bias = 0;
+};
+
 struct LoadedTransformer {
     Transformer model;
+    std::optional<ContactHead> contact_head;
     std::vector<std::string> unused; ///< tensors of the file that this network has no place for
     std::string content_hash;        ///< of the weight files and the configuration
 };
 
-/// Reads DIR/config.json and DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names.
+/// The network of tensors that are in memory already. @param hashes  of all that they come from
+LoadedTransformer assemble_transformer(TransformerConfig const& config, NamedTensors tensors, std::string const& origin,
+                                       std::string const& hashes);
+
+/// Reads DIR/config.json and DIR/model.safetensors or DIR/pytorch_model.bin (learn/checkpoint.hpp).
 /// @throws data_error naming the file, and the tensor if it is one, that is missing, truncated, misshaped or NaN
 LoadedTransformer load_transformer(std::filesystem::path const& directory);
 

@@ -1,5 +1,6 @@
 #include "learn/unirep_encoder.hpp"
 
+#include "data/error.hpp"
 #include "data/hash.hpp"
 #include "learn/device.hpp"
 
@@ -209,7 +210,19 @@ void UniRepEncoder::walk(std::span<Protein const> proteins, EmbedRequest request
     }
 }
 
+void UniRepEncoder::require(EmbedRequest const& request) const {
+    if (request.pairs || request.attentions || request.contacts)
+        throw usage_error{"UniRep has no attention maps and no contacts; take a Transformer"};
+    if (request.layer != -1) throw usage_error{"UniRep's last layer is the one that is read; leave --layer out"};
+}
+
+void UniRepEncoder::require(VariantScoring scoring) const {
+    if (scoring != VariantScoring::likelihood_ratio)
+        throw usage_error{"UniRep has no masks: its only score of variants is likelihood-ratio"};
+}
+
 std::vector<Embedding> UniRepEncoder::embed(std::span<Protein const> proteins, EmbedRequest request) {
+    require(request);
     std::vector<Embedding> embeddings(proteins.size());
     walk(proteins, request, &embeddings, nullptr);
     return embeddings;
@@ -219,6 +232,28 @@ std::vector<UniRepEncoder::Summary> UniRepEncoder::summarise(std::span<Protein c
     std::vector<Summary> summaries(proteins.size());
     walk(proteins, {}, nullptr, &summaries);
     return summaries;
+}
+
+std::vector<Likelihood> UniRepEncoder::likelihoods(std::span<Protein const> proteins) {
+    std::vector<Likelihood> likelihoods;
+    auto const summaries = summarise(proteins);
+    for (std::size_t i = 0; i < proteins.size(); ++i) {
+        std::size_t const tokens = proteins[i].residues.size() + 1;
+        likelihoods.push_back({-summaries[i].mean_nll * static_cast<double>(tokens), tokens});
+    }
+    return likelihoods;
+}
+
+std::vector<double> UniRepEncoder::score_variants(Protein const& wild_type, std::span<ListedVariant const> variants,
+                                                  VariantScoring scoring) {
+    require(scoring);
+    std::vector<Protein> proteins{wild_type};
+    for (auto const& variant : variants) proteins.push_back({"", "", mutated(wild_type, variant.mutations)});
+    auto const values = likelihoods(proteins);
+    std::vector<double> scores;
+    for (std::size_t i = 1; i < values.size(); ++i)
+        scores.push_back(values[i].log_probability - values[0].log_probability);
+    return scores;
 }
 
 } // namespace tape

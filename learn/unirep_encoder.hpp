@@ -21,9 +21,18 @@ class UniRepEncoder : public Encoder {
     [[nodiscard]] int width() const override { return loaded_.model.config().units; }
     [[nodiscard]] int pair_width() const override { return 0; }
     [[nodiscard]] std::vector<std::string> logit_names() const override;
+    [[nodiscard]] int layers() const override { return loaded_.model.config().layers; }
+    [[nodiscard]] int heads() const override { return 0; }
+    [[nodiscard]] bool has_contact_head() const override { return false; }
     [[nodiscard]] std::string content_hash() const override { return hash_; }
     [[nodiscard]] std::vector<std::string> unused_tensors() const override { return loaded_.unused; }
+    void require(EmbedRequest const& request) const override;
+    void require(VariantScoring scoring) const override;
     [[nodiscard]] std::vector<Embedding> embed(std::span<Protein const> proteins, EmbedRequest request) override;
+    [[nodiscard]] std::vector<Likelihood> likelihoods(std::span<Protein const> proteins) override;
+    [[nodiscard]] VariantScoring default_scoring() const override { return VariantScoring::likelihood_ratio; }
+    [[nodiscard]] std::vector<double> score_variants(Protein const& wild_type, std::span<ListedVariant const> variants,
+                                                     VariantScoring scoring) override;
 
     /// What the published code reports of one protein.
     struct Summary {

@@ -47,6 +47,11 @@ TEST_F(VariantListFile, PlainLists) {
     EXPECT_EQ(list.variants[1].line, 4u);
     EXPECT_TRUE(list.variants[2].mutations.empty());
     EXPECT_EQ(read("variant\nA1G\n").variants.size(), 1u);
+    auto const measured = read("A1G\t1.5\nWT\t-2\nA1G:C2D\tNA\n");
+    EXPECT_TRUE(measured.measured);
+    EXPECT_EQ(measured.variants[0].measured, 1.5);
+    EXPECT_EQ(measured.variants[1].measured, -2);
+    EXPECT_EQ(measured.variants[2].measured, std::nullopt);
     EXPECT_EQ(read("A101G\n", {.first_position = 101, .measured_column = {}}).variants[0].mutations[0].column, 0u);
 }
 
@@ -70,12 +75,14 @@ TEST_F(VariantListFile, WhatIsWrongIsNamed) {
     EXPECT_EQ(message("A1G\nA1\n"),
               "list:2: not a variant: 'A1'\n"
               "  caused by: mutation 'A1': expected a residue, a position and a residue, such as A104G");
-    EXPECT_EQ(message("A1G,0.5\n"), "list:1: no column of variants; the header of a table names it mutant, mutation or "
-                                    "variant, this one has 'A1G and 0.5'");
+    EXPECT_EQ(message("name,0.5\n"),
+              "list:1: no column of variants; the header of a table names it mutant, mutation or "
+              "variant, this one has 'name and 0.5'");
+    EXPECT_EQ(message("A1G,0.5\nC2D\n"), "list:2: not a variant: 'C2D'\n  caused by: 1 cell; expected 2");
     EXPECT_EQ(message("mutant,measured\nA1G,high\n"),
               "list:2: not a variant: 'A1G,high'\n"
               "  caused by: the measurement is 'high'; expected a finite number, or nothing");
-    for (std::string const value : {"nan", "inf", "1.5x", "0x10"})
+    for (std::string const value : {"inf", "1.5x", "0x10"})
         EXPECT_NE(message("mutant,measured\nA1G," + value + "\n").find("the measurement is '" + value + "'"),
                   std::string::npos)
             << value;
@@ -111,6 +118,14 @@ TEST_F(VariantListFile, VariantsGoToTheirProteins) {
               "residue");
     EXPECT_EQ(problem("A4G\n", one), "list:1: variant 'A4G' is none of record 'q'\n"
                                      "  caused by: mutation 'A4G': the query ends at 3");
+}
+
+TEST_F(VariantListFile, MutationsAreMade) {
+    Protein const protein{"q", {}, "ACDX"};
+    EXPECT_EQ(mutated(protein, parse_mutations("A1G:D3W")), "GCWX");
+    EXPECT_EQ(mutated(protein, {}), "ACDX");
+    EXPECT_THROW((void)mutated(protein, parse_mutations("C1G")), data_error);
+    EXPECT_THROW((void)mutated(protein, parse_mutations("A1G:A1W")), data_error);
 }
 
 TEST_F(VariantListFile, DamagedListsAreReadOrRefused) {

@@ -13,14 +13,14 @@ shift || true
 build=$root/build/fuzz
 cd "$root"
 [ -f "$build/build.ninja" ] || cmake --preset fuzz >/dev/null
-[ $# -gt 0 ] || set -- alignment_fuzz array_fuzz blast_fuzz database_fuzz dataset_fuzz fasta_fuzz pickle_fuzz profile_fuzz safetensors_fuzz
+[ $# -gt 0 ] || set -- alignment_fuzz array_fuzz blast_fuzz database_fuzz dataset_fuzz fasta_fuzz pickle_fuzz profile_fuzz safetensors_fuzz torch_file_fuzz
 cmake --build --preset fuzz --target "$@" -- -j "${JOBS:-2}" >&2
 
 seeds=$build/seeds
 golden=$root/tests/golden
 lines() { xz -dc "$1" 2>/dev/null | head -n "$2" || true; }
 if [ ! -d "$seeds" ]; then
-  mkdir -p "$seeds"/{alignment,array,blast,database,dataset,fasta,pickle,profile,safetensors}
+  mkdir -p "$seeds"/{alignment,array,blast,database,dataset,fasta,pickle,profile,safetensors,torch_file}
   cp "$golden"/align/small.a3m "$seeds"/alignment
   head -n 12 data/msa/GFP_AEQVI_proteingym.a2m >"$seeds"/alignment/gfp.a2m
   printf '# STOCKHOLM 1.0\n#=GF ID x\na/1-4  ACDE\nb      A-D.\n#=GC RF  xxxx\n//\n' >"$seeds"/alignment/small.sto
@@ -36,6 +36,7 @@ if [ ! -d "$seeds" ]; then
   printf '\x04[{"primary": "ACDE", "log_fluorescence": [3.5], "num_mutations": 2, "id": "0"}]' >"$seeds"/dataset/json
   printf '\x04>a log_fluorescence=3.7 num_mutations=2\nACDE\n>b 3.1\nACDE\n' >"$seeds"/dataset/fasta
   cp "$golden"/data/*.pickle "$seeds"/pickle
+  cp tests/learn/golden/checkpoints/*.pt "$seeds"/torch_file
   cp "$golden"/data/*.npy "$golden"/data/*.npz "$seeds"/array
   printf '\x04' | cat - "$golden"/data/fluorescence.tfrecord >"$seeds"/dataset/tfrecord
   printf '\x02' | cat - "$golden"/data/proteinnet.tfrecord >"$seeds"/dataset/proteinnet

@@ -51,15 +51,16 @@ def rotate(x):
 
 
 def transformer(config, w, tokens):
-    """One unpadded sequence. Returns hidden (T x D), logits (T x 33), attentions (layers x heads x T x T)."""
+    """One unpadded sequence. Returns hidden (T x D), logits (T x 33), attentions (layers x heads x T x T), input of each layer."""
     heads, eps = config["num_attention_heads"], config["layer_norm_eps"]
     size = config["hidden_size"] // heads
     x = w["esm.embeddings.word_embeddings.weight"][tokens]
     if config["token_dropout"]:
         masked = np.array(tokens) == ESM.index("<mask>")
         x = np.where(masked[:, None], 0.0, x) * (1 - 0.15 * 0.8) / (1 - masked.mean())
-    attentions = []
+    attentions, states = [], []
     for k in range(config["num_hidden_layers"]):
+        states.append(x)
         p = f"esm.encoder.layer.{k}."
         lin = lambda v, name: v @ w[p + name + ".weight"].T + w[p + name + ".bias"]
         norm = lambda v, name: layer_norm(v, w[p + name + ".weight"], w[p + name + ".bias"], eps)
@@ -77,10 +78,10 @@ def transformer(config, w, tokens):
     hidden = layer_norm(x, w["esm.encoder.emb_layer_norm_after.weight"], w["esm.encoder.emb_layer_norm_after.bias"], eps)
     g = gelu(hidden @ w["lm_head.dense.weight"].T + w["lm_head.dense.bias"])
     g = layer_norm(g, w["lm_head.layer_norm.weight"], w["lm_head.layer_norm.bias"], eps)
-    return hidden, g @ w["esm.embeddings.word_embeddings.weight"].T + w["lm_head.bias"], np.array(attentions)
+    return hidden, g @ w["esm.embeddings.word_embeddings.weight"].T + w["lm_head.bias"], np.array(attentions), states
 
 
-def make_transformer(name, seed, token_dropout, gamma):
+def make_transformer(name, seed, token_dropout, gamma, contacts=False):
     rng = np.random.default_rng(seed)
     d, f, layers = 16, 24, 2
     config = {"architectures": ["EsmForMaskedLM"], "model_type": "esm", "vocab_size": 33, "hidden_size": d, "num_hidden_layers": layers,
@@ -104,6 +105,9 @@ def make_transformer(name, seed, token_dropout, gamma):
     for key, shape in shapes.items():
         centre = 1.0 if len(shape) == 1 and "orm" in key and key.endswith("weight") else 0.0
         weights[key] = (centre + rng.normal(0, 0.4, shape)).astype(np.float32)
+    if contacts:
+        weights["esm.contact_head.regression.weight"] = rng.normal(0, 3, (1, layers * 2)).astype(np.float32)
+        weights["esm.contact_head.regression.bias"] = np.array([-0.5], np.float32)
     folder = OUT / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
@@ -120,9 +124,56 @@ def make_transformer(name, seed, token_dropout, gamma):
         tokens = [0] + [ESM.index(c) for c in sequence] + [2]
         if i == 3:
             tokens[5] = tokens[9] = ESM.index("<mask>")
-        hidden, logits, attentions = transformer(config, w64, tokens)
+        hidden, logits, attentions, _ = transformer(config, w64, tokens)
         expected |= {f"tokens{i}": np.array(tokens), f"hidden{i}": hidden, f"logits{i}": logits, f"attentions{i}": attentions}
     np.savez(OUT / f"{name}.npz", **expected)
+    return config, w64
+
+
+WILD_TYPE = SEQUENCES[4]  # MKTAYIWKQRLL
+VARIANTS = ["A4G", "A4W", "K2R:L12P", "L12P:K2R", "I6V:W7Y:Q9E"]
+
+
+def log_softmax(x):
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def contact_map(config, w, attentions):
+    """fair-esm's contact head: special tokens cut off, symmetrised, average product corrected, logistic regression."""
+    a = attentions.reshape(-1, *attentions.shape[2:])[:, 1:-1, 1:-1]
+    a = a + a.transpose(0, 2, 1)
+    a = a - a.sum(2, keepdims=True) * a.sum(1, keepdims=True) / a.sum((1, 2), keepdims=True)
+    return sigmoid(np.einsum("cij,c->ij", a, w["esm.contact_head.regression.weight"][0]) + w["esm.contact_head.regression.bias"][0])
+
+
+def make_questions(name, config, w):
+    """What is asked of a masked model: contacts, hidden states of every layer, pseudo-perplexity, marginals of variants."""
+    expected = {}
+    for i, sequence in enumerate(SEQUENCES):
+        tokens = [0] + [ESM.index(c) for c in sequence] + [2]
+        hidden, logits, attentions, states = transformer(config, w, tokens)
+        expected |= {f"contacts{i}": contact_map(config, w, attentions)} | {f"layer{k}_{i}": s[1:-1] for k, s in enumerate(states)}
+        total, scored = 0.0, 0
+        for j, letter in enumerate(sequence):
+            if letter in "ACDEFGHIKLMNPQRSTVWY":
+                masked = tokens[: j + 1] + [ESM.index("<mask>")] + tokens[j + 2:]
+                total += log_softmax(transformer(config, w, masked)[1])[j + 1, tokens[j + 1]]
+                scored += 1
+        expected[f"likelihood{i}"] = np.array([total, scored])
+    tokens = [0] + [ESM.index(c) for c in WILD_TYPE] + [2]
+    unmasked = log_softmax(transformer(config, w, tokens)[1])
+    masked_scores, wild_scores = [], []
+    for variant in VARIANTS:
+        mutations = [(m[0], int(m[1:-1]), m[-1]) for m in variant.split(":")]
+        masked = list(tokens)
+        for _, position, _ in mutations:
+            masked[position] = ESM.index("<mask>")
+        hidden = log_softmax(transformer(config, w, masked)[1])
+        for scores, table in ((masked_scores, hidden), (wild_scores, unmasked)):
+            scores.append(sum(table[p, ESM.index(to)] - table[p, ESM.index(frm)] for frm, p, to in mutations))
+    expected |= {"masked_marginal": np.array(masked_scores), "wild_type_marginal": np.array(wild_scores)}
+    np.savez(OUT / f"{name}_questions.npz", **expected)
 
 
 def sigmoid(x):
@@ -187,6 +238,6 @@ def make_unirep(name, seed, units, layers, as_folder):
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     make_transformer("transformer", 1, False, False)
-    make_transformer("esm2_dialect", 2, True, True)
+    make_questions("esm2_dialect", *make_transformer("esm2_dialect", 2, True, True, contacts=True))
     make_unirep("unirep_single", 3, 6, 1, False)
     make_unirep("unirep_stacked", 4, 5, 3, True)

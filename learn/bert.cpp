@@ -1,0 +1,341 @@
+#include "learn/bert.hpp"
+
+#include "data/error.hpp"
+#include "data/hash.hpp"
+#include "data/io.hpp"
+#include "data/text.hpp"
+#include "learn/checkpoint.hpp"
+#include "learn/device.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/normal.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <sstream>
+
+namespace tape {
+namespace {
+
+constexpr char const* algorithm_version = "bert-1";
+constexpr std::string_view protbert_letters = "LAGVESIKRDTPNQFYMHCWXUBZO";
+constexpr std::string_view iupac_letters = "ABCDEFGHIKLMNOPQRSTUVWXYZ";
+constexpr std::string_view amino_letters = "ACDEFGHIKLMNPQRSTVWY";
+constexpr double initial_deviation = 0.02;
+
+void set_letter(BertVocabulary& words, char letter, std::int64_t token) {
+    auto const low = static_cast<unsigned char>(std::tolower(static_cast<unsigned char>(letter)));
+    words.letters[static_cast<unsigned char>(letter)] = words.letters[low] = static_cast<std::int16_t>(token);
+}
+
+std::int64_t place_of(BertVocabulary const& words, std::string const& name) {
+    auto const found = std::ranges::find(words.names, name);
+    return found == words.names.end() ? -1 : found - words.names.begin();
+}
+
+/// Letters to tokens: those of `as_x` are read as X, those that have no token as `unknown`.
+BertVocabulary with_letters(BertVocabulary words, std::string const& unknown, std::string_view as_x) {
+    words.letters.fill(static_cast<std::int16_t>(place_of(words, unknown)));
+    for (std::size_t token = 0; token < words.names.size(); ++token)
+        if (words.names[token].size() == 1) set_letter(words, words.names[token][0], static_cast<std::int64_t>(token));
+    for (char const letter : as_x) set_letter(words, letter, place_of(words, "X"));
+    return words;
+}
+
+BertVocabulary hugging_face_vocabulary(std::vector<std::string> names) {
+    BertVocabulary words{.names = std::move(names)};
+    words.padding = place_of(words, "[PAD]"), words.mask = place_of(words, "[MASK]");
+    words.start = place_of(words, "[CLS]"), words.end = place_of(words, "[SEP]");
+    return with_letters(std::move(words), "[UNK]", "UZOB");
+}
+
+void add_letters(std::vector<std::string>& names, std::string_view letters) {
+    for (char const letter : letters) names.emplace_back(1, letter);
+}
+
+nlohmann::json const* type_field(nlohmann::json const& json) {
+    return json.is_object() && json.contains("model_type") ? &json.at("model_type") : nullptr;
+}
+
+/// The weights of a network as BertForMaskedLM names them, drawn as BERT draws them.
+NamedTensors drawn_tensors(BertConfig const& config, std::int64_t vocabulary, std::uint64_t seed) {
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    NamedTensors tensors;
+    auto const draw = [&](std::string const& name, std::int64_t rows, std::int64_t columns) {
+        tensors[name] = at::normal(0.0, initial_deviation, {rows, columns}, generator, at::TensorOptions{at::kFloat});
+    };
+    auto const linear = [&](std::string const& name, std::int64_t out, std::int64_t in) {
+        draw(name + ".weight", out, in);
+        tensors[name + ".bias"] = at::zeros({out});
+    };
+    std::int64_t const d = config.hidden, f = config.feed_forward;
+    auto const norm = [&](std::string const& name) {
+        tensors[name + ".weight"] = at::ones({d}), tensors[name + ".bias"] = at::zeros({d});
+    };
+    draw("bert.embeddings.word_embeddings.weight", vocabulary, d);
+    draw("bert.embeddings.position_embeddings.weight", config.positions, d);
+    draw("bert.embeddings.token_type_embeddings.weight", config.token_types, d);
+    norm("bert.embeddings.LayerNorm");
+    for (int i = 0; i < config.layers; ++i) {
+        std::string const prefix = "bert.encoder.layer." + std::to_string(i) + ".";
+        for (char const* const part : {"query", "key", "value"}) linear(prefix + "attention.self." + part, d, d);
+        linear(prefix + "attention.output.dense", d, d);
+        norm(prefix + "attention.output.LayerNorm");
+        linear(prefix + "intermediate.dense", f, d);
+        linear(prefix + "output.dense", d, f);
+        norm(prefix + "output.LayerNorm");
+    }
+    linear("cls.predictions.transform.dense", d, d);
+    norm("cls.predictions.transform.LayerNorm");
+    tensors["cls.predictions.bias"] = at::zeros({vocabulary});
+    return tensors;
+}
+
+std::vector<std::string> joined_names(std::vector<std::string> const& bases, std::string const& end) {
+    std::vector<std::string> names;
+    for (auto const& base : bases) names.push_back(base + end);
+    return names;
+}
+
+} // namespace
+
+BertVocabulary BertVocabulary::protbert() {
+    std::vector<std::string> names{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    add_letters(names, protbert_letters);
+    return hugging_face_vocabulary(std::move(names));
+}
+
+BertVocabulary BertVocabulary::iupac() {
+    std::vector<std::string> names{"<pad>", "<mask>", "<cls>", "<sep>", "<unk>"};
+    add_letters(names, iupac_letters);
+    BertVocabulary words{.names = std::move(names), .padding = 0, .mask = 1, .start = 2, .end = 3};
+    return with_letters(std::move(words), "<unk>", "J");
+}
+
+BertVocabulary BertVocabulary::from_file(std::filesystem::path const& file) {
+    std::vector<std::string> names;
+    std::istringstream lines{read_text(file, std::uint64_t{1} << 20)};
+    for (std::string line; std::getline(lines, line);) {
+        if (line.ends_with('\r')) line.pop_back();
+        names.push_back(line);
+    }
+    auto const require_token = [&](std::string const& name) {
+        if (std::ranges::find(names, name) == names.end())
+            throw data_error{file.string() + ": has no token " + shown(name) + "; expected a vocabulary of residues"};
+    };
+    for (char const* const special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "X"}) require_token(special);
+    for (char const letter : amino_letters) require_token(std::string(1, letter));
+    return hugging_face_vocabulary(std::move(names));
+}
+
+std::int64_t BertConfig::parameter_count(std::int64_t tokens) const {
+    std::int64_t const d = hidden, f = feed_forward;
+    std::int64_t const layer = 4 * (d * d + d) + 2 * d * f + f + d + 4 * d;
+    return (tokens + positions + token_types + 2) * d + layers * layer + d * d + 3 * d + tokens;
+}
+
+bool describes_bert(nlohmann::json const& json) {
+    if (!json.is_object()) return false;
+    if (auto const* const type = type_field(json)) return *type == "bert";
+    return json.contains("type_vocab_size") && json.contains("intermediate_size") &&
+           json.contains("max_position_embeddings");
+}
+
+BertConfig bert_config(nlohmann::json const& json, std::string const& origin) {
+    if (!json.is_object()) throw data_error{origin + ": not a JSON object"};
+    for (auto const& [field, expected] : {std::pair{"hidden_act", "gelu"}, {"position_embedding_type", "absolute"}})
+        if (json.contains(field) && json.at(field) != expected)
+            throw data_error{origin + ": BERT's '" + field + "' must be \"" + expected + "\"; found " +
+                             json.at(field).dump()};
+    BertConfig config{.hidden = positive_field(json, "hidden_size", origin),
+                      .layers = positive_field(json, "num_hidden_layers", origin),
+                      .heads = positive_field(json, "num_attention_heads", origin),
+                      .feed_forward = positive_field(json, "intermediate_size", origin),
+                      .positions = positive_field(json, "max_position_embeddings", origin),
+                      .token_types = positive_field(json, "type_vocab_size", origin)};
+    if (json.contains("layer_norm_eps") && json.at("layer_norm_eps").is_number())
+        config.norm_epsilon = json.at("layer_norm_eps");
+    if (config.hidden % config.heads != 0)
+        throw data_error{origin + ": 'hidden_size' " + std::to_string(config.hidden) +
+                         " does not divide into 'num_attention_heads' " + std::to_string(config.heads)};
+    return config;
+}
+
+BertEncoder::BertEncoder(std::filesystem::path const& directory, std::optional<std::uint64_t> seed,
+                         Options const& options)
+    : MaskedEncoder{options} {
+    auto const json = read_config(directory);
+    std::string const origin = (directory / "config.json").string();
+    config_ = bert_config(json, origin);
+    if (auto const file = directory / "vocab.txt"; std::filesystem::exists(file))
+        words_ = BertVocabulary::from_file(file);
+    else
+        words_ = type_field(json) ? BertVocabulary::protbert() : BertVocabulary::iupac();
+    auto const size = static_cast<int>(words_.names.size());
+    if (positive_field(json, "vocab_size", origin) != size)
+        throw data_error{origin + ": 'vocab_size' is " + json.at("vocab_size").dump() + "; the vocabulary has " +
+                         std::to_string(size) + " tokens"};
+    std::string what = json.dump();
+    for (auto const& name : words_.names) what += " " + name;
+    Checkpoint checkpoint; // stays mapped until its tensors are taken
+    if (seed) {
+        checkpoint.tensors = drawn_tensors(config_, size, *seed);
+        what += " drawn from seed " + std::to_string(*seed);
+    } else {
+        checkpoint = read_checkpoint(directory);
+        what += checkpoint.hashes;
+    }
+    c10::InferenceMode const inference;
+    WeightReader weights{std::move(checkpoint.tensors), directory.string()};
+    take(weights);
+    unused_ = weights.unused();
+    hash_ = tape::content_hash(what + precision_name(options.precision) + algorithm_version);
+}
+
+BertEncoder::Linear BertEncoder::prepared(at::Tensor const& weight, at::Tensor const& bias) const {
+    return {weight.to(options_.device, options_.precision), bias.to(options_.device, options_.precision)};
+}
+
+BertEncoder::Linear BertEncoder::take_linear(WeightReader& weights, std::vector<std::string> const& names,
+                                             std::int64_t out, std::int64_t in) const {
+    return prepared(weights.take(joined_names(names, ".weight"), {out, in}),
+                    weights.take(joined_names(names, ".bias"), {out}));
+}
+
+BertEncoder::Norm BertEncoder::take_norm(WeightReader& weights, std::vector<std::string> const& names) const {
+    // Files converted from TensorFlow call them gamma and beta.
+    auto scales = joined_names(names, ".weight"), shifts = joined_names(names, ".bias");
+    for (auto const& name : names) scales.push_back(name + ".gamma"), shifts.push_back(name + ".beta");
+    return {weights.take(scales, {config_.hidden}).to(options_.device),
+            weights.take(shifts, {config_.hidden}).to(options_.device)};
+}
+
+void BertEncoder::take(WeightReader& weights) {
+    std::int64_t const d = config_.hidden, f = config_.feed_forward;
+    auto const vocabulary = static_cast<std::int64_t>(words_.names.size());
+    std::string const root = weights.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
+    std::string const inputs = root + "embeddings.";
+    embedding_ = weights.take(inputs + "word_embeddings.weight", {vocabulary, d}).to(options_.device);
+    positions_ = weights.take(inputs + "position_embeddings.weight", {config_.positions, d}).to(options_.device);
+    type_ = weights.take(inputs + "token_type_embeddings.weight", {config_.token_types, d})[0].to(options_.device);
+    embedding_norm_ = take_norm(weights, {inputs + "LayerNorm"});
+    for (int i = 0; i < config_.layers; ++i) {
+        std::string const prefix = root + "encoder.layer." + std::to_string(i) + ".";
+        std::vector<at::Tensor> matrices, biases;
+        for (char const* const part : {"query", "key", "value"}) {
+            matrices.push_back(weights.take(prefix + "attention.self." + part + ".weight", {d, d}));
+            biases.push_back(weights.take(prefix + "attention.self." + part + ".bias", {d}));
+        }
+        layers_.push_back({.qkv = prepared(at::cat(matrices), at::cat(biases)),
+                           .output = take_linear(weights, {prefix + "attention.output.dense"}, d, d),
+                           .up = take_linear(weights, {prefix + "intermediate.dense"}, f, d),
+                           .down = take_linear(weights, {prefix + "output.dense"}, d, f),
+                           .attention_norm = take_norm(weights, {prefix + "attention.output.LayerNorm"}),
+                           .output_norm = take_norm(weights, {prefix + "output.LayerNorm"})});
+    }
+    for (char const* const name : {"pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"})
+        weights.ignore(root + name); // what BERT reads off its first token, and a constant
+    for (char const* const name : {"weight", "bias"}) weights.ignore(std::string{"cls.seq_relationship."} + name);
+    weights.ignore("cls.predictions.decoder.bias"); // the same as cls.predictions.bias
+    if (!weights.has("cls.predictions.transform.dense.weight") && !weights.has("mlm.transform.dense.weight")) return;
+    std::vector<std::string> const bases{"cls.predictions", "mlm"}; // Hugging Face, TAPE
+    auto dense = take_linear(weights, joined_names(bases, ".transform.dense"), d, d);
+    auto norm = take_norm(weights, joined_names(bases, ".transform.LayerNorm"));
+    auto const bias = weights.take(joined_names(bases, ".bias"), {vocabulary});
+    auto const names = joined_names(bases, ".decoder.weight"); // absent where it is tied to the embedding
+    bool const own = std::ranges::any_of(names, [&](auto const& name) { return weights.has(name); });
+    head_ = Head{std::move(dense), std::move(norm),
+                 prepared(own ? weights.take(names, {vocabulary, d}) : embedding_, bias)};
+}
+
+std::string BertEncoder::description() const {
+    char text[160];
+    std::snprintf(text, sizeof text, "BERT encoder, %.1f M parameters (%d layers, hidden size %d, %d heads), %s",
+                  static_cast<double>(config_.parameter_count(static_cast<std::int64_t>(words_.names.size()))) / 1e6,
+                  config_.layers, config_.hidden, config_.heads, precision_name(options_.precision).c_str());
+    return text;
+}
+
+std::vector<std::int64_t> BertEncoder::tokens(Protein const& protein) const {
+    auto const longest = static_cast<std::size_t>(config_.positions);
+    if (protein.residues.size() + 2 > longest)
+        throw data_error{"protein " + shown(protein.id) + " has " + std::to_string(protein.residues.size()) +
+                         " residues; this model reads at most " +
+                         std::to_string(longest - std::min<std::size_t>(longest, 2))};
+    std::vector<std::int64_t> row{words_.start};
+    for (char const letter : protein.residues) row.push_back(token(letter));
+    row.push_back(words_.end);
+    return row;
+}
+
+at::Tensor BertEncoder::linear(at::Tensor const& x, Linear const& layer) const {
+    return at::linear(x.to(options_.precision), layer.weight, layer.bias);
+}
+
+at::Tensor BertEncoder::normed(at::Tensor const& x, Norm const& norm) const {
+    return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config_.norm_epsilon);
+}
+
+at::Tensor BertEncoder::input_of(at::Tensor const& tokens) const {
+    at::Tensor const places = positions_.slice(0, 0, tokens.size(1));                   // T x D
+    return normed(at::embedding(embedding_, tokens) + places + type_, embedding_norm_); // B x T x D
+}
+
+std::pair<at::Tensor, at::Tensor> BertEncoder::attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask,
+                                                      bool keep_probabilities) const {
+    std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.hidden / heads;
+    auto const parts =
+        linear(x, layer.qkv).view({batch, length, 3, heads, size}).unbind(2); // each B x T x heads x size
+    at::Tensor const q = parts[0].transpose(1, 2), k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);
+    at::Tensor mixed, probabilities; // B x heads x T x size, B x heads x T x T
+    if (keep_probabilities) {
+        at::Tensor scores =
+            at::matmul(q.to(at::kFloat), k.to(at::kFloat).transpose(-2, -1)) / std::sqrt(static_cast<double>(size));
+        if (mask.defined()) scores = scores.masked_fill(mask.logical_not(), -std::numeric_limits<float>::infinity());
+        probabilities = at::softmax(scores, -1);
+        mixed = at::matmul(probabilities.to(v.scalar_type()), v);
+    } else {
+        mixed = at::scaled_dot_product_attention(q, k, v, mask.defined() ? std::optional{mask} : std::nullopt);
+    }
+    return {mixed.transpose(1, 2).reshape({batch, length, heads * size}), probabilities};
+}
+
+MaskedEncoder::Output BertEncoder::forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const {
+    at::Tensor mask; // B x 1 x 1 x T, true where there is something to attend to
+    if (padded) mask = tokens.ne(words_.padding).unsqueeze(1).unsqueeze(1);
+    Output output;
+    at::Tensor x = input_of(tokens); // B x T x D, float32
+    int const last = layer < 0 ? config_.layers : layer;
+    for (int i = 0; i < last; ++i) {
+        auto const& part = layers_[static_cast<std::size_t>(i)];
+        auto [mixed, probabilities] = attend(part, x, mask, attentions);
+        if (attentions) output.attentions.push_back(std::move(probabilities));
+        x = normed(x + linear(mixed, part.output), part.attention_norm);
+        x = normed(x + linear(at::gelu(linear(x, part.up)), part.down), part.output_norm);
+    }
+    output.hidden = x;
+    return output;
+}
+
+at::Tensor BertEncoder::token_logits(at::Tensor const& hidden) const {
+    at::Tensor const x = at::gelu(linear(hidden, head_->dense)).to(at::kFloat); // N x D
+    return linear(normed(x, head_->norm), head_->decoder).to(at::kFloat);
+}
+
+} // namespace tape

@@ -1,0 +1,115 @@
+#pragma once
+
+#include "learn/masked_encoder.hpp"
+#include "learn/named_tensors.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tape {
+
+/// What a BERT reads: one token a residue between a start and an end token.
+struct BertVocabulary {
+    std::vector<std::string> names; ///< by token
+    std::int64_t padding = 0, mask = 0, start = 0, end = 0;
+    std::array<std::int16_t, 256> letters{}; ///< token of a letter, either case
+
+    /// ProtBert (Elnaggar et al., IEEE TPAMI 44:7112, 2022): [PAD] [UNK] [CLS] [SEP] [MASK] L A G V E S I K R D T P N Q
+    /// F Y M H C W X U B Z O; U, Z, O and B are read as X, as in its training, and J is [UNK].
+    static BertVocabulary protbert();
+    /// TAPE's IUPAC vocabulary (Rao et al., NeurIPS 2019): <pad> <mask> <cls> <sep> <unk> A B C ... Z without J, which
+    /// TAPE refuses and is read as X here.
+    static BertVocabulary iupac();
+    /// A Hugging Face vocab.txt over residues. @throws data_error if a special token or an amino acid is missing
+    static BertVocabulary from_file(std::filesystem::path const& file);
+};
+
+/// Shape of BERT (Devlin et al., NAACL 2019): post-norm, learned positions, GELU with the error function.
+struct BertConfig {
+    int hidden = 768, layers = 12, heads = 12, feed_forward = 3072;
+    int positions = 512; ///< the longest input, special tokens included
+    int token_types = 2; ///< only the first is used
+    double norm_epsilon = 1e-12;
+
+    [[nodiscard]] std::int64_t parameter_count(std::int64_t tokens) const;
+};
+
+/// Whether a config.json describes a BERT: Hugging Face's (`model_type` "bert") or TAPE's, which names no type.
+bool describes_bert(nlohmann::json const& json);
+/// @throws data_error naming the field that is missing or impossible
+BertConfig bert_config(nlohmann::json const& json, std::string const& origin);
+
+/// Reads a folder's config.json, vocab.txt if there is one (else ProtBert's vocabulary, or TAPE's) and weights:
+/// Hugging Face's BertForMaskedLM or BertModel, or TAPE's ProteinBert (its head stands under `mlm.`). A model without
+/// its language-model head gives embeddings only.
+class BertEncoder : public MaskedEncoder {
+  public:
+    /// @param seed  draws fresh weights of the same shape instead
+    /// @throws data_error naming the file or tensor that is missing or wrong
+    BertEncoder(std::filesystem::path const& directory, std::optional<std::uint64_t> seed, Options const& options);
+
+    [[nodiscard]] std::string description() const override;
+    [[nodiscard]] int width() const override { return config_.hidden; }
+    [[nodiscard]] std::vector<std::string> logit_names() const override { return words_.names; }
+    [[nodiscard]] int layers() const override { return config_.layers; }
+    [[nodiscard]] int heads() const override { return config_.heads; }
+    [[nodiscard]] bool has_contact_head() const override { return false; }
+    [[nodiscard]] bool has_token_head() const override { return head_.has_value(); }
+    [[nodiscard]] std::string content_hash() const override { return hash_; }
+    [[nodiscard]] std::vector<std::string> unused_tensors() const override { return unused_; }
+    [[nodiscard]] std::vector<std::int64_t> tokens(Protein const& protein) const override;
+
+  protected:
+    [[nodiscard]] Vocabulary vocabulary() const override { return {words_.padding, words_.mask}; }
+    [[nodiscard]] std::int64_t token(char letter) const override {
+        return words_.letters[static_cast<unsigned char>(letter)];
+    }
+    [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
+    [[nodiscard]] at::Tensor token_logits(at::Tensor const& hidden) const override;
+
+  private:
+    struct Linear {
+        at::Tensor weight, bias; // out x in, out; in compute type
+    };
+    struct Norm {
+        at::Tensor weight, bias; // D, float32
+    };
+    struct Layer {
+        Linear qkv, output, up, down;
+        Norm attention_norm, output_norm;
+    };
+    struct Head {
+        Linear dense;
+        Norm norm;
+        Linear decoder;
+    };
+
+    void take(WeightReader& weights);
+    Linear take_linear(WeightReader& weights, std::vector<std::string> const& names, std::int64_t out,
+                       std::int64_t in) const;
+    Norm take_norm(WeightReader& weights, std::vector<std::string> const& names) const;
+    Linear prepared(at::Tensor const& weight, at::Tensor const& bias) const;
+    [[nodiscard]] at::Tensor linear(at::Tensor const& x, Linear const& layer) const;
+    [[nodiscard]] at::Tensor normed(at::Tensor const& x, Norm const& norm) const;
+    [[nodiscard]] at::Tensor input_of(at::Tensor const& tokens) const;
+    /// @return mixed values B x T x D, and probabilities if they are to be kept
+    [[nodiscard]] std::pair<at::Tensor, at::Tensor> attend(Layer const& layer, at::Tensor const& x,
+                                                           at::Tensor const& mask, bool keep_probabilities) const;
+
+    BertConfig config_;
+    BertVocabulary words_;
+    at::Tensor embedding_, positions_, type_; // V x D, P x D, D
+    Norm embedding_norm_;
+    std::vector<Layer> layers_;
+    std::optional<Head> head_;
+    std::vector<std::string> unused_;
+    std::string hash_;
+};
+
+} // namespace tape

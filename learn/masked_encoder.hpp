@@ -1,0 +1,85 @@
+#pragma once
+
+#include "learn/encoder.hpp"
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace tape {
+
+/// Average product correction (Dunn, Wahl & Gloor, Bioinformatics 24:333, 2008) of symmetrised attention maps.
+/// @param attention  C x L x L   @return L x L x C, symmetric in the first two
+at::Tensor attention_pairs(at::Tensor const& attention);
+
+/// A masked language model that reads proteins in batches of similar length; a network adds its vocabulary and its
+/// forward pass.
+///
+/// One special token stands before the residues and one behind them. Whatever is reported of a protein is its residues'
+/// part: the special tokens' rows and columns are cut off.
+class MaskedEncoder : public Encoder {
+  public:
+    struct Options {
+        at::Device device = at::kCPU;
+        at::ScalarType precision = at::kFloat;
+        std::int64_t tokens = 4096; ///< a batch
+    };
+
+    [[nodiscard]] int pair_width() const override { return layers() * heads(); }
+    /// Whether it can say what it expects at a masked residue.
+    [[nodiscard]] virtual bool has_token_head() const { return true; }
+    /// Special token, residues, special token. @throws data_error for a protein the network cannot read
+    [[nodiscard]] virtual std::vector<std::int64_t> tokens(Protein const& protein) const = 0;
+    void require(EmbedRequest const& request) const override;
+    void require(VariantScoring scoring) const override;
+    [[nodiscard]] std::vector<Embedding> embed(std::span<Protein const> proteins, EmbedRequest request) override;
+    /// Each amino acid masked in turn (Salazar et al., ACL 2020), among all tokens of the vocabulary; other letters are
+    /// context only. O(L) passes a protein.
+    [[nodiscard]] std::vector<Likelihood> likelihoods(std::span<Protein const> proteins) override;
+    [[nodiscard]] VariantScoring default_scoring() const override { return VariantScoring::masked_marginal; }
+    [[nodiscard]] std::vector<double> score_variants(Protein const& wild_type, std::span<ListedVariant const> variants,
+                                                     VariantScoring scoring) override;
+
+  protected:
+    explicit MaskedEncoder(Options const& options) : options_{options} {}
+
+    struct Vocabulary {
+        std::int64_t padding, mask;
+    };
+    struct Output {
+        at::Tensor hidden;                  ///< B x T x D, float32
+        std::vector<at::Tensor> attentions; ///< per layer B x heads x T x T, float32, if asked for
+    };
+    [[nodiscard]] virtual Vocabulary vocabulary() const = 0;
+    [[nodiscard]] virtual std::int64_t token(char letter) const = 0;
+    /// @param tokens  B x T, padding on the right if `padded`
+    /// @param layer   -1 = last; k = hidden states after k layers
+    [[nodiscard]] virtual Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const = 0;
+    /// @param hidden  N x D   @return N x V, float32
+    [[nodiscard]] virtual at::Tensor token_logits(at::Tensor const& hidden) const = 0;
+    /// @param maps  C x L x L attention of the residues   @return L x L probabilities of a contact
+    [[nodiscard]] virtual at::Tensor contact_probabilities(at::Tensor const& maps) const;
+
+    Options options_;
+
+  private:
+    void require_token_head() const;
+
+    /// Positions of one protein, from 0, that are masked at the same time.
+    using Positions = std::vector<std::size_t>;
+
+    void embed_batch(std::span<Protein const> proteins, std::span<std::size_t const> members,
+                     EmbedRequest const& request, std::vector<Embedding>& results) const;
+    /// Log-probabilities of every token at the masked positions: one |set| x V matrix for each set, float32 on the CPU.
+    [[nodiscard]] std::vector<at::Tensor> masked_log_probabilities(Protein const& protein,
+                                                                   std::span<Positions const> sets) const;
+    [[nodiscard]] std::vector<double> masked_marginals(Protein const& wild_type,
+                                                       std::span<ListedVariant const> variants) const;
+    [[nodiscard]] std::vector<double> wild_type_marginals(Protein const& wild_type,
+                                                          std::span<ListedVariant const> variants) const;
+};
+
+} // namespace tape
