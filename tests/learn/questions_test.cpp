@@ -226,7 +226,7 @@ TEST_F(QuestionsProgram, SaysWhatDoesNotGoTogether) {
     fails("all.fasta", {"--contacts"}, 2, "this model has no contact head", "transformer");
     fails("all.fasta", {"--attentions"}, 2, "UniRep has no attention maps", "unirep_single.npz");
     fails("all.fasta", {"--variants", list}, 2, "--variants needs the wild type alone, and the file holds 5 proteins");
-    fails("wild.fasta", {"--variants", list, "--first-position", "3"}, 3,
+    fails("wild.fasta", {"--variants", list, "--first-position", "2"}, 3,
           "list.tsv:1: variant 'A4G' is none of record 'p4'");
     fails("wild.fasta", {"--variants", list, "--score", "likelihood-ratio"}, 2, "choose masked-marginal or");
     fails("wild.fasta", {"--variants", list, "--score", "masked-marginal"}, 2, "its only score of variants is",
