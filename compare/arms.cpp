@@ -155,7 +155,7 @@ std::vector<SourceRow> const& source_registry() {
         {"bert",
          "BERT of a folder (bert@DIR): ProtBert, or TAPE's own",
          TakesWeights::must,
-         {2e-3, 1024, 1024, 480},
+         {6.5e-3, 1024, 1024, 480}, // ProtBert's shape
          encoder_maker("")},
         {"unirep",
          "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
