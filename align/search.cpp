@@ -71,7 +71,10 @@ class QuerySearch {
         for (int round = 1;; ++round) {
             Model const model = round == 1 ? sequence_model() : profile_model(profile_rows(accepted));
             bool const last = round == options_.rounds;
-            accepted = accept(model, last ? options_.evalue : options_.inclusion_evalue, round);
+            // What a round included is told alike of the last one, which may report fewer.
+            double const reach =
+                last ? std::max(options_.evalue, options_.inclusion_evalue) : options_.inclusion_evalue;
+            accepted = accept(model, reach, round);
             if (!last || options_.alignments) align_all(accepted, model.aligner);
             auto now = included_targets(accepted);
             result.rounds.push_back(summarise(model, included, now));

@@ -27,10 +27,25 @@ Remainder remainder(double length, double mean, double variance) {
     return {left * fits + deviation * normal_density(standard), fits};
 }
 
+/// BLOSUM62's gapped score of so many bits.
+double half_bits(double bits) {
+    return (bits * std::numbers::ln2 + std::log(blosum62_gapped.k)) / blosum62_gapped.lambda;
+}
+
 /// Chance that an alignment of random sequences of these lengths reaches the bits.
 double chance(double bits, double query_length, double target_length) {
-    double const score = (bits * std::numbers::ln2 + std::log(blosum62_gapped.k)) / blosum62_gapped.lambda;
-    return effective_area(blosum62_gapped, query_length, target_length, std::max(0.0, score)) * std::exp2(-bits);
+    return effective_area(blosum62_gapped, query_length, target_length, std::max(0.0, half_bits(bits))) *
+           std::exp2(-bits);
+}
+
+/// Bits at which that chance is `p`: the area falls with them as well.
+double bits_of_chance(double p, double query_length, double target_length) {
+    double low = 0, high = 64;
+    for (int step = 0; step < 50; ++step) {
+        double const middle = 0.5 * (low + high);
+        (chance(middle, query_length, target_length) > p ? low : high) = middle;
+    }
+    return low;
 }
 
 } // namespace
@@ -59,14 +74,7 @@ EvalueModel::EvalueModel(ForwardModel const& model, std::size_t target_count)
         log2_k_ = highest;
         return;
     }
-    double const score = fit_gumbel(scores).upper_quantile(tail);
-    // Bits of that tail: the area falls with them as well.
-    double low = 0, high = 64;
-    for (int step = 0; step < 50; ++step) {
-        double const middle = 0.5 * (low + high);
-        (chance(middle, query_length_, length) > tail ? low : high) = middle;
-    }
-    log2_k_ = score - low;
+    log2_k_ = fit_gumbel(scores).upper_quantile(tail) - bits_of_chance(tail, query_length_, length);
 }
 
 double EvalueModel::evalue(double score, std::size_t target_length) const {
@@ -74,16 +82,7 @@ double EvalueModel::evalue(double score, std::size_t target_length) const {
 }
 
 double gapped_threshold(double query_length, double target_length, double p) {
-    auto const tail = [&](double score) {
-        return effective_area(blosum62_gapped, query_length, target_length, score) * blosum62_gapped.k *
-               std::exp(-blosum62_gapped.lambda * score);
-    };
-    double low = 1, high = 1000;
-    for (int step = 0; step < 30; ++step) {
-        double const middle = 0.5 * (low + high);
-        (tail(middle) > p ? low : high) = middle;
-    }
-    return low;
+    return std::max(1.0, half_bits(bits_of_chance(p, query_length, target_length)));
 }
 
 double ungapped_threshold(double query_length, double target_length, double p) {

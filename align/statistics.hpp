@@ -52,7 +52,7 @@ class EvalueModel {
     double query_length_, target_count_, log2_k_ = 0;
 };
 
-/// Score, in half bits, at which a gapped alignment of random sequences of these lengths has probability `p`.
+/// Score at which a gapped alignment of random sequences of these lengths has probability `p`; at least 1 half bit.
 double gapped_threshold(double query_length, double target_length, double p);
 
 /// Score at which an ungapped match between random sequences of these lengths has probability `p`; at least 1 half bit.

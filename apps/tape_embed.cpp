@@ -306,17 +306,16 @@ std::string variant_table(tape::Encoder& encoder, tape::Protein const& wild_type
     return table;
 }
 
-tape::VariantListOptions variant_options(Arguments const& arguments) {
-    return {.first_position = static_cast<std::size_t>(arguments.integer("first-position")),
-            .measured_column = arguments.text("measured")};
-}
-
-/// What --variants speaks of: the one protein given.
-tape::Protein const& wild_type_of(std::vector<tape::Protein> const& proteins, std::string const& file) {
+/// The list's variants of the one protein given.
+std::vector<tape::ListedVariant> variants_of(std::vector<tape::Protein> const& proteins, std::string const& file,
+                                             Arguments const& arguments) {
     if (proteins.size() != 1)
         throw tape::usage_error{file + ": --variants needs the wild type alone, and the file holds " +
                                 std::to_string(proteins.size()) + " proteins"};
-    return proteins.front();
+    auto const list = tape::read_variant_list(
+        arguments.text("variants"), {.first_position = static_cast<std::size_t>(arguments.integer("first-position")),
+                                     .measured_column = arguments.text("measured")});
+    return tape::variants_of_proteins(list, proteins).front();
 }
 
 void embed(Arguments const& arguments) {
@@ -325,6 +324,7 @@ void embed(Arguments const& arguments) {
     bool const table = mode == Mode::perplexity || mode == Mode::variants, quiet = arguments.flag("quiet");
     std::string const input = arguments.positional().at(0), list = arguments.text("variants");
     tape::cli::OutputFile output{program(), arguments, arguments.text("output")};
+    if (input == "-" && list == "-") throw tape::usage_error{"proteins and --variants cannot both be read from stdin"};
     if (!table) {
         if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
         tape::check_array_format(output.path());
@@ -333,9 +333,7 @@ void embed(Arguments const& arguments) {
     if (input != "-") output.add_input(input, tape::content_hash_of_file(input));
     std::vector<tape::ListedVariant> variants;
     if (mode == Mode::variants) {
-        (void)wild_type_of(proteins, input);
-        variants =
-            tape::variants_of_proteins(tape::read_variant_list(list, variant_options(arguments)), proteins).front();
+        variants = variants_of(proteins, input, arguments);
         if (list != "-") output.add_input(list, tape::content_hash_of_file(list));
     }
     auto const encoder = tape::load_encoder(arguments.text("model"), arguments.flag("random"),

@@ -79,16 +79,15 @@ SourceSpec parse_source(std::string const& text, std::string const& arm) {
     auto const at = text.find('@');
     SourceSpec spec{.text = text, .name = text.substr(0, at), .weights = {}, .random = false};
     auto const& row = find_row(spec);
-    if (at == std::string::npos || text.substr(at + 1) == "random")
-        if (row.takes_weights == TakesWeights::must)
-            throw usage_error{"`" + text + "` names no weights; write " + spec.name + "@DIR"};
+    std::string const suffix = at == std::string::npos ? "" : text.substr(at + 1);
+    spec.random = suffix == "random";
+    if (row.takes_weights == TakesWeights::must && (suffix.empty() || spec.random))
+        throw usage_error{"`" + text + "` names no weights; write " + spec.name + "@DIR"};
     if (at == std::string::npos) return spec;
-    std::string const suffix = text.substr(at + 1);
     if (row.takes_weights == TakesWeights::no)
         throw usage_error{"`" + spec.name + "` takes no weights, seen `" + text + "`" +
                           (spec.name == "msa" ? "; choose alignments with --db or --msa-dir" : "")};
     if (suffix.empty()) throw usage_error{"`" + text + "` names no weights after '@'; write a path or `random`"};
-    spec.random = suffix == "random";
     if (!spec.random) spec.weights = suffix;
     return spec;
 }

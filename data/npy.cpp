@@ -323,6 +323,23 @@ Array parse_npy(std::string_view bytes, std::string const& where) {
                           where);
 }
 
+std::vector<double> to_doubles(Array const& array) {
+    auto const copy = [](auto const span) { return std::vector<double>(span.begin(), span.end()); };
+    switch (array.type) {
+    case Array::Type::float32:
+        return copy(array.as<float>());
+    case Array::Type::float64:
+        return copy(array.as<double>());
+    case Array::Type::int32:
+        return copy(array.as<std::int32_t>());
+    case Array::Type::int64:
+        return copy(array.as<std::int64_t>());
+    case Array::Type::uint8:
+        return copy(array.as<std::uint8_t>());
+    }
+    return {};
+}
+
 Array read_npy(std::filesystem::path const& file) { return parse_npy(MappedFile{file}.bytes(), file.string()); }
 
 std::map<std::string, Array> read_npz(std::filesystem::path const& file) {

@@ -24,6 +24,9 @@ struct Array {
     template <typename T> static Array from(std::span<T const> values, std::vector<std::size_t> shape);
 };
 
+/// All values, whatever the type.
+std::vector<double> to_doubles(Array const& array);
+
 /// Reads .npy format 1.0-3.0, little endian, both memory orders (Fortran order is transposed), numeric types only: half
 /// is widened to float32, bool to uint8, other small integers to int32 and unsigned ones to int64. Object arrays, a
 /// shape larger than the file, and truncation are data_error: nothing is executed, and nothing is allocated beyond the

@@ -24,23 +24,6 @@ constexpr std::array<std::string_view, 9> numpy_names{"numpy.core.multiarray._re
                                                       "_codecs.encode"};
 constexpr Dialect dialect{.names = numpy_names, .readable = "plain values and NumPy arrays"};
 
-std::vector<double> as_doubles(Array const& array) {
-    auto const copy = [](auto const span) { return std::vector<double>(span.begin(), span.end()); };
-    switch (array.type) {
-    case Array::Type::float32:
-        return copy(array.as<float>());
-    case Array::Type::float64:
-        return copy(array.as<double>());
-    case Array::Type::int32:
-        return copy(array.as<std::int32_t>());
-    case Array::Type::int64:
-        return copy(array.as<std::int64_t>());
-    case Array::Type::uint8:
-        return copy(array.as<std::uint8_t>());
-    }
-    return {};
-}
-
 /// Reads text and numbers out of a pickle, NumPy's arrays and scalars included.
 class Reader {
   public:
@@ -149,7 +132,7 @@ class Reader {
     std::vector<double> array(std::string const& descr, std::vector<std::size_t> extents, bool fortran_order,
                               std::string const& bytes) {
         spend(bytes.size());
-        return as_doubles(array_from_raw(full_descr(descr), std::move(extents), fortran_order, bytes, where_));
+        return to_doubles(array_from_raw(full_descr(descr), std::move(extents), fortran_order, bytes, where_));
     }
 
     /// Python 3 writes bytes under protocol 2 as text of code points below 256.

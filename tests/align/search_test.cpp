@@ -4,6 +4,7 @@
 #include "tests/align/random_proteins.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <set>
@@ -98,6 +99,24 @@ TEST_F(Search, RoundsSayWhatTheyChanged) {
         EXPECT_EQ(rounds.back().included, result.hits.size());
         EXPECT_EQ(result.converged, rounds.back().added == 0 && rounds.back().lost == 0);
     }
+}
+
+TEST_F(Search, RoundsCountTheIncludedWhateverIsReported) {
+    auto const counts = [&](SearchOptions const& options) {
+        std::vector<std::array<std::size_t, 3>> all;
+        for (auto const& result : results(queries, options))
+            for (auto const& round : result.rounds) all.push_back({round.included, round.added, round.lost});
+        return all;
+    };
+    SearchOptions options{.rounds = 2, .inclusion_evalue = 1};
+    auto const expected = counts(options); // reports up to .001
+    for (double const evalue : {1e-30, 1.0, 100.0}) {
+        options.evalue = evalue;
+        EXPECT_EQ(counts(options), expected) << "reported up to " << evalue;
+    }
+    options.evalue = 1e-30;
+    for (auto const& result : results(queries, options))
+        for (auto const& hit : result.hits) EXPECT_LE(hit.evalue, 1e-30);
 }
 
 TEST_F(Search, RowsAreTheAlignments) {

@@ -40,25 +40,8 @@ std::map<std::string, std::vector<double>> const& expected_values() {
     return values;
 }
 
-std::vector<double> doubles(Array const& array) {
-    auto const copy = [](auto const span) { return std::vector<double>(span.begin(), span.end()); };
-    switch (array.type) {
-    case Array::Type::float32:
-        return copy(array.as<float>());
-    case Array::Type::float64:
-        return copy(array.as<double>());
-    case Array::Type::int32:
-        return copy(array.as<std::int32_t>());
-    case Array::Type::int64:
-        return copy(array.as<std::int64_t>());
-    case Array::Type::uint8:
-        return copy(array.as<std::uint8_t>());
-    }
-    return {};
-}
-
 void expect_golden(std::string const& name, Array const& array) {
-    EXPECT_EQ(doubles(array), expected_values().at(name)) << name;
+    EXPECT_EQ(to_doubles(array), expected_values().at(name)) << name;
     std::size_t const size =
         std::accumulate(array.shape.begin(), array.shape.end(), std::size_t{1}, std::multiplies<>{});
     EXPECT_EQ(array.size(), size) << name;

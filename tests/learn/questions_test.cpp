@@ -227,6 +227,9 @@ TEST_F(QuestionsProgram, SaysWhatDoesNotGoTogether) {
     fails("all.fasta", {"--contacts"}, 2, "this model has no contact head", "transformer");
     fails("all.fasta", {"--attentions"}, 2, "UniRep has no attention maps", "unirep_single.npz");
     fails("all.fasta", {"--variants", list}, 2, "--variants needs the wild type alone, and the file holds 5 proteins");
+    auto const twice = test::run_program("tape-embed", {"-", "--variants", "-", "-o", folder_ / "never.npz"});
+    EXPECT_EQ(twice.exit_code, 2);
+    EXPECT_NE(twice.err.find("proteins and --variants cannot both be read from stdin"), std::string::npos) << twice.err;
     fails("wild.fasta", {"--variants", list, "--first-position", "2"}, 3,
           "list.tsv:1: variant 'A4G' is none of record 'p4'");
     fails("wild.fasta", {"--variants", list, "--score", "likelihood-ratio"}, 2, "choose masked-marginal or");
