@@ -14,91 +14,21 @@
 // foreach_target.h comes first: it includes this file again for every target.
 // clang-format off
 #include <hwy/foreach_target.h>
-#include <hwy/aligned_allocator.h>
 #include <hwy/highway.h>
+#include "align/forward_simd.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace tape::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using FloatTag = hn::ScalableTag<float>;
-using Floats = hn::Vec<FloatTag>;
-using CodeTag = hn::ScalableTag<std::int32_t>;
-using Codes = hn::Vec<CodeTag>;
-constexpr std::size_t lane_count = hn::MaxLanes(FloatTag{});
 
 std::size_t forward_lane_count() { return lane_count; }
 
-// One node's odds, looked up by residue code.
-class Odds {
-  public:
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-    explicit HWY_INLINE Odds(float const* row) : low_{_mm512_loadu_ps(row)}, high_{_mm512_loadu_ps(row + 16)} {}
-    HWY_INLINE Floats of(Codes codes) const { return Floats{_mm512_permutex2var_ps(low_, codes.raw, high_)}; }
-
-  private:
-    __m512 low_, high_;
-#else
-    explicit HWY_INLINE Odds(float const* row) : row_{row} {}
-    HWY_INLINE Floats of(Codes codes) const { return hn::GatherIndex(FloatTag{}, row_, codes); }
-
-  private:
-    float const* row_;
-#endif
-};
-
 // Up to lane_count targets.
 void forward_lanes(ForwardModel const& model, std::span<std::span<Residue const> const> targets, double* scores) {
-    FloatTag const d;
-    CodeTag const codes_tag;
-    std::size_t width = 0;
-    for (auto const& target : targets) width = std::max(width, target.size());
-    std::size_t const size = width * lane_count;
-    auto const codes = hwy::AllocateAligned<std::int32_t>(size);
-    // What leads to a match one residue on, one node on; and to a deletion one node on.
-    auto const leading = hwy::AllocateAligned<float>(size), deleted = hwy::AllocateAligned<float>(size);
-    std::fill_n(codes.get(), size, ForwardModel::row_width - 1);
-    std::fill_n(leading.get(), size, 0.0F);
-    std::fill_n(deleted.get(), size, 0.0F);
-    for (std::size_t l = 0; l < targets.size(); ++l)
-        for (std::size_t j = 0; j < targets[l].size(); ++j) codes[j * lane_count + l] = targets[l][j];
-    int exponents[lane_count] = {};
-    Floats begin = hn::Set(d, 1.0F), total = hn::Zero(d);
-    constexpr int step = 60;
-    for (std::size_t k = 0; k < model.length(); ++k) {
-        Odds const odds{model.odds.data() + k * ForwardModel::row_width};
-        auto const& node = model.nodes[k];
-        Floats const mm = hn::Set(d, node.match_match), mi = hn::Set(d, node.match_insert);
-        Floats const md = hn::Set(d, node.match_delete), im = hn::Set(d, node.insert_match);
-        Floats const ii = hn::Set(d, node.insert_insert), dm = hn::Set(d, node.delete_match);
-        Floats const dd = hn::Set(d, node.delete_delete);
-        Floats from = hn::Zero(d), match = hn::Zero(d), insertion = hn::Zero(d);
-        for (std::size_t at = 0; at < size; at += lane_count) {
-            insertion = hn::Add(hn::Mul(match, mi), hn::Mul(insertion, ii));
-            match = hn::Mul(hn::Add(from, begin), odds.of(hn::Load(codes_tag, codes.get() + at)));
-            total = hn::Add(total, match);
-            Floats const deletion = hn::Load(d, deleted.get() + at);
-            from = hn::Load(d, leading.get() + at);
-            hn::Store(hn::Add(hn::Add(hn::Mul(match, mm), hn::Mul(insertion, im)), hn::Mul(deletion, dm)), d,
-                      leading.get() + at);
-            hn::Store(hn::Add(hn::Mul(match, md), hn::Mul(deletion, dd)), d, deleted.get() + at);
-        }
-        auto const large = hn::Gt(total, hn::Set(d, 0x1p60F));
-        if (hn::AllFalse(d, large)) continue;
-        Floats const factor = hn::IfThenElse(large, hn::Set(d, 0x1p-60F), hn::Set(d, 1.0F));
-        begin = hn::Mul(begin, factor), total = hn::Mul(total, factor);
-        for (std::size_t at = 0; at < size; at += lane_count)
-            for (float* const values : {leading.get() + at, deleted.get() + at})
-                hn::Store(hn::Mul(hn::Load(d, values), factor), d, values);
-        HWY_ALIGN float factors[lane_count];
-        hn::Store(factor, d, factors);
-        for (std::size_t l = 0; l < lane_count; ++l) exponents[l] += factors[l] < 1 ? step : 0;
-    }
-    HWY_ALIGN float totals[lane_count];
-    hn::Store(total, d, totals);
-    for (std::size_t l = 0; l < targets.size(); ++l)
-        scores[l] = std::log2(static_cast<double>(totals[l])) + exponents[l];
+    LaneCodes const codes{targets};
+    ForwardPass pass{model, codes};
+    for (std::size_t k = 0; k < model.length(); ++k) pass.step(k, [](std::size_t, Floats) {});
+    pass.totals.bits({scores, targets.size()});
 }
 
 } // namespace tape::HWY_NAMESPACE

@@ -87,14 +87,15 @@ std::vector<RawRow> read_stockholm(LineReader& lines) {
     std::unordered_map<std::string, std::string> descriptions;
     bool ended = false;
     while (lines.next()) {
-        std::string const& text = lines.text();
-        if (text.find_first_not_of(" \t") == std::string::npos) continue;
+        std::string_view text = lines.text();
+        text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+        if (text.empty()) continue;
         if (ended)
             throw data_error{lines.place() + "a second alignment after '//'; split the file: one alignment each"};
         if (text.starts_with("//")) {
             ended = true;
         } else if (text.starts_with("#=GS ")) {
-            RawRow const name = row_of_header(std::string_view{text}.substr(5), lines.number());
+            RawRow const name = row_of_header(text.substr(5), lines.number());
             if (name.description.starts_with("DE ")) descriptions[name.id] = name.description.substr(3);
         } else if (text.front() != '#') {
             RawRow part = row_of_header(text, lines.number());

@@ -4,6 +4,7 @@
 #include "align/gapped.hpp"
 #include "align/gapped_scan.hpp"
 #include "align/position_scores.hpp"
+#include "align/posterior_alignment.hpp"
 #include "align/profile_hmm.hpp"
 #include "align/scan.hpp"
 #include "align/statistics.hpp"
@@ -19,13 +20,14 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 namespace tape {
 namespace {
 
 /// Bumped whenever a result may change: part of `search_hash`.
-constexpr int algorithm_version = 3;
+constexpr int algorithm_version = 4;
 
 /// Share of unrelated targets that may pass the ungapped scan, as HMMER's MSV filter (Eddy, PLoS Comput Biol
 /// 7:e1002195, 2011).
@@ -38,15 +40,23 @@ constexpr double gapped_probability = 0.002;
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
-/// Gaps of a single sequence in Forward scores, the probabilities nearest to gap costs 11 + n.
-constexpr GapProbabilities sequence_gaps{.open = 0.016, .extend = 0.7};
+/// Gaps of a single sequence in Forward scores: phmmer opens them as often and goes on with .4 (HMMER 3 User's Guide).
+/// Chosen on SCOP40 and on Swiss-Prot with reversed decoys (`docs/decisions/005`).
+constexpr GapProbabilities sequence_gaps{.open = 0.02, .extend = 0.5};
+constexpr SequenceScoreOptions as_they_are{.composition_bias = false};
 /// No more Forward scores than this share of the database, or this number, whatever a repetitive query drags in.
 constexpr double candidate_share = 0.05;
 constexpr std::size_t least_candidates = 20000;
+/// Scores of greater E-values are not corrected for composition.
+constexpr double composition_evalue = 10;
+/// The region of a target that is aligned reaches beyond its Smith-Waterman alignment by as many residues as the query
+/// has left there, and these.
+constexpr std::size_t region_margin = 10;
 
 struct Found {
     Hit hit;
-    MsaRow row; ///< without columns until aligned
+    double score = 0; ///< Forward, bits
+    MsaRow row;       ///< without columns until aligned
 };
 
 bool better(Found const& a, Found const& b) {
@@ -74,15 +84,14 @@ class QuerySearch {
             // What a round included is told alike of the last one, which may report fewer.
             double const reach =
                 last ? std::max(options_.evalue, options_.inclusion_evalue) : options_.inclusion_evalue;
-            accepted = accept(model, reach, round);
-            if (!last || options_.alignments) align_all(accepted, model.aligner);
+            accepted = accept(model, reach, round, !last || options_.alignments);
             auto now = included_targets(accepted);
             result.rounds.push_back(summarise(model, included, now));
             result.converged = round > 1 && now == included;
             if (last || now == included || now.empty()) {
                 if (!last && options_.evalue > options_.inclusion_evalue)
-                    accepted = accept(model, options_.evalue, round);
-                report(accepted, model.aligner, result);
+                    accepted = accept(model, options_.evalue, round, options_.alignments);
+                report(accepted, result);
                 return result;
             }
             included = std::move(now);
@@ -90,31 +99,29 @@ class QuerySearch {
     }
 
   private:
-    /// What a round searches with: one set of scores in three shapes.
+    /// What a round searches with: one profile in four shapes. The filters' scores allow for the query's composition
+    /// beforehand, lest a biased stretch lets everything pass; Forward scores are corrected for it afterwards.
     struct Model {
-        PositionScores scores;
+        PositionScores filter;
         GappedAligner aligner;
         ForwardModel forward;
         EvalueModel evalues;
     };
 
-    [[nodiscard]] Model make_model(PositionScores scores, ForwardModel forward) const {
-        GappedAligner aligner{round_scores(scores, score_scale)};
+    [[nodiscard]] Model make_model(PositionScores filter, PositionScores const& scores, ForwardModel forward) const {
         EvalueModel const evalues{forward, database_.size()};
-        return {std::move(scores), std::move(aligner), std::move(forward), evalues};
+        return {std::move(filter), GappedAligner{round_scores(scores, score_scale)}, std::move(forward), evalues};
     }
 
     [[nodiscard]] Model sequence_model() const {
-        auto scores = sequence_scores(codes_);
-        auto forward = make_forward_model(scores, sequence_gaps);
-        return make_model(std::move(scores), std::move(forward));
+        auto const scores = sequence_scores(codes_, as_they_are);
+        return make_model(sequence_scores(codes_), scores, make_forward_model(scores, sequence_gaps));
     }
 
     [[nodiscard]] Model profile_model(Msa const& rows) const {
         auto const hmm = estimate_hmm(rows, {.fragment_threshold = 1});
-        auto scores = profile_scores(hmm, codes_);
-        auto forward = make_forward_model(scores, hmm.transitions);
-        return make_model(std::move(scores), std::move(forward));
+        auto const scores = profile_scores(hmm, codes_, as_they_are);
+        return make_model(profile_scores(hmm, codes_), scores, make_forward_model(scores, hmm.transitions));
     }
 
     /// Targets worth a Forward score, ascending.
@@ -143,9 +150,10 @@ class QuerySearch {
         std::ranges::sort(targets);
     }
 
-    /// Forward scores of the candidates; those within the E-value, best first, at most max_hits.
-    [[nodiscard]] std::vector<Found> accept(Model const& model, double evalue, int round) {
-        auto const targets = candidates(model.scores, evalue);
+    /// Forward scores of the candidates, less what composition explains of them; those within the E-value, best first, at
+    /// most max_hits.
+    [[nodiscard]] std::vector<Found> accept(Model const& model, double evalue, int round, bool rows) {
+        auto const targets = candidates(model.filter, evalue);
         std::vector<Found> found(targets.size());
         constexpr std::size_t batch = 64;
         parallel_for((targets.size() + batch - 1) / batch, threads_, [&](std::size_t b, int) {
@@ -153,47 +161,92 @@ class QuerySearch {
             std::vector<std::span<Residue const>> residues;
             for (std::size_t i = begin; i < end; ++i) residues.push_back(database_.residues(targets[i]));
             auto const scores = forward_scores(model.forward, residues);
-            for (std::size_t i = begin; i < end; ++i)
-                found[i].hit = {.target = targets[i],
-                                .bits = model.evalues.bits(scores[i - begin]),
-                                .evalue = model.evalues.evalue(scores[i - begin], residues[i - begin].size())};
+            for (std::size_t i = begin; i < end; ++i) {
+                found[i].hit.target = targets[i];
+                rate(found[i], model.evalues, scores[i - begin]);
+            }
         });
-        std::erase_if(found, [&](Found const& f) { return f.hit.evalue > evalue; });
-        std::ranges::sort(found, better);
-        if (found.size() > options_.max_hits) found.resize(options_.max_hits);
-        for (auto& f : found) {
-            auto const target = static_cast<std::uint32_t>(f.hit.target);
-            auto const before = first_round_.find(target);
-            f.hit.round = before == first_round_.end() ? round : before->second;
-            if (includes(f)) first_round_.try_emplace(target, round);
-        }
+        auto const keep_best = [&] {
+            std::erase_if(found, [&](Found const& f) { return f.hit.evalue > evalue; });
+            std::ranges::sort(found, better);
+            if (found.size() > options_.max_hits) found.resize(options_.max_hits);
+        };
+        keep_best();
+        auto const corrected = std::ranges::partition_point(
+            found, [](Found const& f) { return f.hit.evalue <= composition_evalue; });
+        align_all({found.begin(), rows ? found.end() : corrected}, model, round);
+        if (rows)
+            std::erase_if(found, [&](Found const& f) { return aligned_share(f.row) < options_.min_coverage; });
+        keep_best();
+        for (auto const& f : found)
+            if (includes(f)) first_round_.try_emplace(static_cast<std::uint32_t>(f.hit.target), round);
         return found;
+    }
+
+    void rate(Found& found, EvalueModel const& evalues, double score) const {
+        found.score = score;
+        found.hit.bits = evalues.bits(score);
+        found.hit.evalue = evalues.evalue(score, database_.residues(found.hit.target).size());
     }
 
     [[nodiscard]] bool includes(Found const& found) const { return found.hit.evalue <= options_.inclusion_evalue; }
 
-    void align_all(std::vector<Found>& found, GappedAligner const& aligner) {
-        parallel_for(found.size(), threads_, [&](std::size_t i, int worker) {
-            if (found[i].row.columns.empty())
-                found[i].row = align(found[i].hit, aligner, workspaces_[static_cast<std::size_t>(worker)]);
+    /// Fills the rows, and corrects the scores for composition. A target's own region is found by Smith-Waterman, which
+    /// takes one of several copies of a domain; within it, pairs are those that local alignments agree on. Where these
+    /// agree on none, and where the matrix is too large for them, the Smith-Waterman alignment stands.
+    void align_all(std::span<Found> found, Model const& model, int round) {
+        std::vector<Alignment> alignments(found.size());
+        std::vector<std::size_t> first(found.size());
+        std::vector<std::span<Residue const>> regions(found.size());
+        parallel_for(found.size(), threads_, [&](std::size_t u, int worker) {
+            auto const target = database_.residues(found[u].hit.target);
+            auto& alignment = alignments[u] =
+                model.aligner.align(target, workspaces_[static_cast<std::size_t>(worker)]);
+            auto const begin = static_cast<std::size_t>(alignment.target_begin);
+            auto const end = static_cast<std::size_t>(alignment.target_end);
+            auto const before = static_cast<std::size_t>(alignment.query_begin) + region_margin;
+            auto const after = codes_.size() - static_cast<std::size_t>(alignment.query_end) + region_margin;
+            first[u] = begin - std::min(begin, before);
+            regions[u] = target.subspan(first[u], std::min(target.size(), end + after) - first[u]);
         });
-        std::erase_if(found, [&](Found const& f) { return aligned_share(f.row) < options_.min_coverage; });
+        std::vector<std::size_t> order(found.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::ranges::stable_sort(order, {}, [&](std::size_t u) { return regions[u].size(); });
+        constexpr std::size_t batch = 16;
+        parallel_for((order.size() + batch - 1) / batch, threads_, [&](std::size_t b, int) {
+            auto const chosen = std::span{order}.subspan(b * batch, std::min(batch, order.size() - b * batch));
+            std::vector<std::span<Residue const>> residues;
+            for (auto const u : chosen) residues.push_back(regions[u]);
+            auto posteriors = posterior_alignments(model.forward, residues);
+            for (std::size_t i = 0; i < chosen.size(); ++i) {
+                auto const u = chosen[i];
+                auto& [alignment, composition_bits] = posteriors[i];
+                if (found[u].hit.evalue <= composition_evalue)
+                    rate(found[u], model.evalues, found[u].score - composition_bits);
+                if (!alignment.operations.empty()) {
+                    alignment.target_begin += static_cast<int>(first[u]);
+                    alignment.target_end += static_cast<int>(first[u]);
+                    alignments[u] = std::move(alignment);
+                }
+                auto const before = first_round_.find(static_cast<std::uint32_t>(found[u].hit.target));
+                found[u].hit.round = before == first_round_.end() ? round : before->second;
+                found[u].row = make_row(found[u].hit, alignments[u]);
+            }
+        });
     }
 
     /// The last round's hits within the reported E-value, with their rows.
-    void report(std::vector<Found>& found, GappedAligner const& aligner, SearchResult& result) {
-        std::erase_if(found, [&](Found const& f) { return f.hit.evalue > options_.evalue; });
-        if (options_.alignments) align_all(found, aligner);
+    void report(std::vector<Found>& found, SearchResult& result) const {
         for (auto& f : found) {
+            if (f.hit.evalue > options_.evalue) continue;
             result.hits.push_back(f.hit);
             if (options_.alignments) result.msa.rows.push_back(std::move(f.row));
         }
     }
 
     /// Fills positions and identity of the hit, and makes its row.
-    MsaRow align(Hit& hit, GappedAligner const& aligner, GappedAligner::Workspace& workspace) const {
+    MsaRow make_row(Hit& hit, Alignment const& alignment) const {
         auto const target = database_.residues(hit.target);
-        auto const alignment = aligner.align(target, workspace);
         MsaRow row{std::string{database_.id(hit.target)}, {}, std::vector<Residue>(codes_.size(), gap_code), {}};
         std::string letters(static_cast<std::size_t>(alignment.query_begin), '-');
         int i = alignment.query_begin, j = alignment.target_begin, pairs = 0, equal = 0;

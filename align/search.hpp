@@ -18,7 +18,7 @@ struct SearchOptions {
     double inclusion_evalue = 2e-3; ///< hits that build the next round's profile; the default is PSI-BLAST's
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
-    bool alignments = true;         ///< off: the last round's hits come without positions, identity and MSA rows
+    bool alignments = true;         ///< off: no MSA rows, and hits beyond E = 10 without positions and identity
     int threads = 1;
     bool quiet = true;
 };

@@ -1,6 +1,7 @@
 #include "align/forward.hpp"
 #include "align/substitution.hpp"
 
+#include "tests/align/random_model.hpp"
 #include "tests/align/random_proteins.hpp"
 
 #include <cmath>
@@ -9,25 +10,11 @@
 namespace tape {
 namespace {
 
-/// Positions and transitions at random, as no real profile has them.
-ForwardModel random_model(std::mt19937_64& random, int length) {
-    std::uniform_real_distribution<float> score(-6, 6), part(0.05F, 1);
-    PositionScores scores{length, std::vector<float>(static_cast<std::size_t>(length) * residue_code_count)};
-    for (float& value : scores.values) value = score(random) - 2;
-    TransitionMatrix transitions(length + 1, transition_count);
-    for (Eigen::Index k = 0; k <= length; ++k) {
-        for (int t = 0; t < transition_count; ++t) transitions(k, t) = part(random);
-        for (auto const& [first, size] : {std::pair{0, 3}, {3, 2}, {5, 2}})
-            transitions.row(k).segment(first, size) /= transitions.row(k).segment(first, size).sum();
-    }
-    return make_forward_model(scores, transitions);
-}
-
 TEST(Forward, LanesAgreeWithTheReferenceOnEveryTarget) {
     std::mt19937_64 random{11};
     std::uniform_int_distribution<std::size_t> length(1, 300);
     for (int const nodes : {1, 2, 17, 120, 333}) {
-        auto const model = random_model(random, nodes);
+        auto const model = test::random_model(random, nodes);
         std::vector<std::vector<Residue>> proteins;
         while (proteins.size() < 37) proteins.push_back(test::random_protein(random, length(random), 0.02));
         std::vector<std::span<Residue const>> const targets(proteins.begin(), proteins.end());
@@ -45,7 +32,7 @@ TEST(Forward, LanesAgreeWithTheReferenceOnEveryTarget) {
 
 TEST(Forward, ScoresDoNotDependOnTheOtherTargets) {
     std::mt19937_64 random{12};
-    auto const model = random_model(random, 90);
+    auto const model = test::random_model(random, 90);
     std::vector<std::vector<Residue>> proteins;
     for (std::size_t i = 0; i < 20; ++i) proteins.push_back(test::random_protein(random, 10 + 30 * i));
     auto const together =

@@ -43,7 +43,7 @@ constexpr char const* stockholm = "# STOCKHOLM 1.0\n"
                                   "#=GS q DE the query\n"
                                   "#=GS c DE E=1e-5\n\n"
                                   "q  ACD.\nb  A-Dg\nc ACDk\nd --D.\n#=GC RF xxx.\n\n"
-                                  "q  .EF.\nb  hEF.\nc .E-.\nd .EFw\n#=GC RF .xx.\n//\n";
+                                  "q  .EF.\nb  hEF.\n c .E-.\nd .EFw\n#=GC RF .xx.\n//\n";
 
 constexpr char const* clustal = "CLUSTAL W (1.83) multiple sequence alignment\n\n"
                                 "q  ACD--  3\nb  A-DGH  4\nc  ACDK-\nd  --D--\n     *  \n\n"
