@@ -87,6 +87,19 @@ TEST_P(TapeEncoders, BatchOrderAndPaddingChangeNothing) {
     }
 }
 
+TEST_P(TapeEncoders, StayNearTheirFloatValuesInBfloat16) {
+    auto const proteins = test::agreement_proteins(true);
+    EmbedRequest const request{.rows = true, .logits = true};
+    auto const exact = load(GetParam().kind, checkpoint(GetParam().file))->embed(proteins, request);
+    auto const rounded =
+        load(GetParam().kind, checkpoint(GetParam().file), {.precision = at::kBFloat16})->embed(proteins, request);
+    for (std::size_t i = 0; i < proteins.size(); ++i) {
+        EXPECT_LT((rounded[i].rows - exact[i].rows).norm(), 0.02F * exact[i].rows.norm()) << i;
+        EXPECT_LT((rounded[i].logits - exact[i].logits).norm(), 0.02F * exact[i].logits.norm()) << i;
+        EXPECT_GT((rounded[i].rows - exact[i].rows).norm(), 0) << i;
+    }
+}
+
 TEST_P(TapeEncoders, AreRecognisedAndHaveAnUnpretrainedControl) {
     std::string const model = checkpoint(GetParam().file);
     EXPECT_EQ(locate_model(model).kind, GetParam().kind);
@@ -317,8 +330,8 @@ TEST(EmbedProgram, ReadsTheEncodersOfTape) {
         auto const expected = read_npz(checkpoint(dialect.name + ".npz"));
         auto const outcome = run(dialect.file, {"--logits"});
         EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-        auto const values = read_npz(folder / "out.npz").at("a").as<float>(),
-                   reference = expected.at("logits0").as<float>();
+        auto const written = read_npz(folder / "out.npz");
+        auto const values = written.at("a").as<float>(), reference = expected.at("logits0").as<float>();
         ASSERT_EQ(values.size(), reference.size());
         for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], reference[i], 2e-5);
         auto const pooled = run(dialect.file, {"--pool", "pooler"});
