@@ -48,7 +48,7 @@ ModelKind kind_of_torch_file(std::filesystem::path const& path) {
     } catch (data_error const&) {
         // So are the released files of Bepler & Berger.
         std::throw_with_nested(data_error{
-            path.string() + ": is no file of tensors alone; where it is a pickled program (a whole module), whose code "
+            path.string() + ": cannot be read; where it is a pickled program (a whole module), whose code "
                             "is not run here, save its tensors: torch.save(module.state_dict(), 'weights.pt')"});
     }
     return ModelKind::fair_esm;
