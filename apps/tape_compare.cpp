@@ -23,7 +23,7 @@ std::string arms_help() {
     for (auto const& row : tape::source_registry())
         text +=
             "  " + row.name + std::string(row.name.size() < 12 ? 12 - row.name.size() : 1, ' ') + row.summary + "\n";
-    text += "  NAME@PATH   other weights: a run folder of tape-pretrain, UniRep's .npz or a folder of its .npy\n"
+    text += "  NAME@PATH   other weights: what tape-embed's --model takes (a run of tape-pretrain, a Hugging Face folder, ...)\n"
             "  NAME@random the same network without pretraining, drawn anew for each seed\n"
             "`onehot` is added as the baseline unless --no-baseline. With two or more plain arms (one source, neither "
             "onehot\n"

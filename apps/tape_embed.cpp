@@ -32,7 +32,7 @@ tape::cli::Program program() {
          .required = true},
         {.name = "model",
          .default_value = "transformer",
-         .help = "name, folder, fair-esm .pt or UniRep .npz",
+         .help = "name, folder, .pt or UniRep .npz",
          .group = "Model",
          .placeholder = "NAME"},
         {.name = "random",
@@ -55,9 +55,10 @@ tape::cli::Program program() {
          .required = true},
         {.name = "pool",
          .default_value = "mean",
-         .help = "mean: one vector for each protein; none: one row for each residue",
+         .help = "mean: one vector for each protein; none: one row for each residue; pooler: what the model's own "
+                 "pooling layer makes of it (BERT, TAPE's LSTM and ResNet)",
          .group = "Output",
-         .choices = {"mean", "none"}},
+         .choices = {"mean", "none", "pooler"}},
         {.name = "layer",
          .kind = Kind::integer,
          .default_value = "",
@@ -89,7 +90,8 @@ tape::cli::Program program() {
         {.name = "perplexity",
          .kind = Kind::flag,
          .default_value = "",
-         .help = "a table of perplexities: each amino acid masked in turn (Transformer), or exact (UniRep)",
+         .help = "a table of perplexities: each amino acid masked in turn (Transformer, ResNet) or predicted from all "
+                 "others (LSTM, Bepler), or exact (UniRep)",
          .group = "Instead of embeddings, one of"},
         {.name = "variants",
          .default_value = "",
@@ -98,7 +100,8 @@ tape::cli::Program program() {
          .placeholder = "FILE"},
         {.name = "score",
          .default_value = "",
-         .help = "how --variants are scored; by default masked-marginal, and likelihood-ratio for UniRep",
+         .help = "how --variants are scored; by default masked-marginal, likelihood-ratio for UniRep, and "
+                 "wild-type-marginal for TAPE's LSTM and Bepler & Berger's model",
          .group = "Variants",
          .choices = {"masked-marginal", "wild-type-marginal", "likelihood-ratio"}},
         {.name = "measured",
@@ -131,17 +134,27 @@ tape::cli::Program program() {
         .notes =
             "Models: transformer (bundled); unirep, unirep-256, unirep-64 (`tape-data fetch unirep`); the "
             "folder of a run of\n"
-            "tape-pretrain; a Hugging Face folder of an ESM-2 or BERT model (ProtBert); TAPE's own BERT; fair-esm's "
-            "ESM-2 .pt;\n"
-            "UniRep's .npz or folder of .npy. PyTorch's .bin and .pt are read without running any of their code.\n"
+            "tape-pretrain; a Hugging Face folder of an ESM-2 or BERT model (ProtBert); TAPE's own BERT, LSTM and "
+            "ResNet (the\n"
+            "folders of its PyTorch port); fair-esm's ESM-2 .pt; the state dictionary of Bepler & Berger's model "
+            "(.pt); "
+            "UniRep's .npz\n"
+            "or folder of .npy. PyTorch's .bin and .pt are read without running any of their code. lstm, resnet and "
+            "bepler with\n"
+            "--random are the published networks with fresh weights.\n"
             "\n"
             "The mean is over residues; UniRep's is over the start token too, as published. Rows of --logits "
             "are residues;\n"
-            "a Transformer sees the residue itself, UniRep only those before it. Columns of --logits: ESM-2's "
+            "a Transformer and the ResNet see the residue itself, the LSTM and Bepler & Berger's model all others, "
+            "UniRep only\n"
+            "those before it. Columns of --logits: ESM-2's "
             "33 tokens in their\n"
             "order (<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> "
             "<mask>), or UniRep's\n"
-            "tokens 1 to 25 (M R H K D E S T N Q C U G P A V I F Y W L O X <start> <stop>), or a BERT's vocabulary.\n"
+            "tokens 1 to 25 (M R H K D E S T N Q C U G P A V I F Y W L O X <start> <stop>), or a BERT's vocabulary,\n"
+            "which TAPE's LSTM and ResNet share (IUPAC), or Bepler & Berger's 21 (<stop> A R N D C Q E G H I L K M F P "
+            "S "
+            "T W Y V).\n"
             "\n"
             "--perplexity is exp(-mean log p) among all tokens; column 'scored' says over how many: a "
             "Transformer's amino acids\n"
@@ -201,9 +214,9 @@ tape::EmbedRequest request_of(Arguments const& arguments, Mode mode) {
     case Mode::embeddings:
         break;
     }
-    bool const pooled = arguments.text("pool") == "mean";
+    std::string const pool = arguments.text("pool");
     int const layer = arguments.has("layer") ? static_cast<int>(arguments.integer("layer")) : -1;
-    return {.rows = !pooled, .pooled = pooled, .layer = layer};
+    return {.rows = pool == "none", .pooled = pool == "mean", .pooler = pool == "pooler", .layer = layer};
 }
 
 tape::Array to_array(tape::FeatureMatrix const& matrix) {
@@ -229,7 +242,9 @@ std::size_t end_of_portion(std::vector<tape::Protein> const& proteins, std::size
                            tape::EmbedRequest const& request) {
     constexpr std::size_t residues_of_rows = 200'000, residues_of_means = 20'000'000, residues_of_maps = 2'000;
     bool const maps = request.pairs || request.attentions || request.contacts;
-    std::size_t const limit = maps ? residues_of_maps : request.pooled ? residues_of_means : residues_of_rows;
+    std::size_t const limit = maps                               ? residues_of_maps
+                              : request.pooled || request.pooler ? residues_of_means
+                                                                 : residues_of_rows;
     std::size_t end = begin, total = 0;
     while (end < proteins.size() && (end == begin || total + proteins[end].residues.size() <= limit))
         total += proteins[end++].residues.size();

@@ -83,6 +83,8 @@ SourceSpec parse_source(std::string const& text, std::string const& arm) {
     spec.random = suffix == "random";
     if (row.takes_weights == TakesWeights::must && (suffix.empty() || spec.random))
         throw usage_error{"`" + text + "` names no weights; write " + spec.name + "@DIR"};
+    if (row.takes_weights == TakesWeights::must_or_random && suffix.empty())
+        throw usage_error{"`" + text + "` names no weights; write " + spec.name + "@DIR or " + spec.name + "@random"};
     if (at == std::string::npos) return spec;
     if (row.takes_weights == TakesWeights::no)
         throw usage_error{"`" + spec.name + "` takes no weights, seen `" + text + "`" +
@@ -156,6 +158,21 @@ std::vector<SourceRow> const& source_registry() {
          TakesWeights::must,
          {6.5e-3, 1024, 1024, 480}, // ProtBert's shape
          encoder_maker("")},
+        {"lstm",
+         "TAPE's LSTM of a folder (lstm@DIR), or lstm@random",
+         TakesWeights::must_or_random,
+         {1e-3, 2048, 2048, 0},
+         encoder_maker("lstm")},
+        {"resnet",
+         "TAPE's ResNet of a folder (resnet@DIR), or resnet@random",
+         TakesWeights::must_or_random,
+         {5e-4, 512, 512, 0},
+         encoder_maker("resnet")},
+        {"bepler",
+         "Bepler & Berger's model of a folder (bepler@DIR), or bepler@random",
+         TakesWeights::must_or_random,
+         {1e-3, 100, 100, 0},
+         encoder_maker("bepler")},
         {"unirep",
          "UniRep's mLSTM of 1900 units (tape-data fetch unirep)",
          TakesWeights::yes,

@@ -60,8 +60,8 @@ struct SourceCost {
 };
 
 /// A kind of feature source: a new one is one row in arms.cpp.
-/// Whether a source takes NAME@PATH and NAME@random, or is nothing without NAME@PATH.
-enum class TakesWeights { no, yes, must };
+/// Whether a source takes NAME@PATH and NAME@random, is nothing without one of them, or nothing without NAME@PATH.
+enum class TakesWeights { no, yes, must, must_or_random };
 
 struct SourceRow {
     std::string name;

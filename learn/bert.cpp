@@ -19,6 +19,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <nlohmann/json.hpp>
@@ -144,6 +145,19 @@ BertVocabulary BertVocabulary::from_file(std::filesystem::path const& file) {
     return hugging_face_vocabulary(std::move(names));
 }
 
+std::vector<std::int64_t> BertVocabulary::wrapped(std::string_view residues) const {
+    std::vector<std::int64_t> row{start};
+    for (char const letter : residues) row.push_back(letters[static_cast<unsigned char>(letter)]);
+    row.push_back(end);
+    return row;
+}
+
+void BertVocabulary::require_size(nlohmann::json const& json, std::string const& origin) const {
+    if (positive_field(json, "vocab_size", origin) != static_cast<int>(names.size()))
+        throw data_error{origin + ": 'vocab_size' is " + json.at("vocab_size").dump() + "; the vocabulary has " +
+                         std::to_string(names.size()) + " tokens"};
+}
+
 std::int64_t BertConfig::parameter_count(std::int64_t tokens) const {
     std::int64_t const d = hidden, f = feed_forward;
     std::int64_t const layer = 4 * (d * d + d) + 2 * d * f + f + d + 4 * d;
@@ -187,10 +201,8 @@ BertEncoder::BertEncoder(std::filesystem::path const& directory, std::optional<s
         words_ = BertVocabulary::from_file(file);
     else
         words_ = type_field(json) ? BertVocabulary::protbert() : BertVocabulary::iupac();
-    auto const size = static_cast<int>(words_.names.size());
-    if (positive_field(json, "vocab_size", origin) != size)
-        throw data_error{origin + ": 'vocab_size' is " + json.at("vocab_size").dump() + "; the vocabulary has " +
-                         std::to_string(size) + " tokens"};
+    words_.require_size(json, origin);
+    auto const size = static_cast<std::int64_t>(words_.names.size());
     std::string what = json.dump();
     for (auto const& name : words_.names) what += " " + name;
     Checkpoint checkpoint; // stays mapped until its tensors are taken
@@ -249,8 +261,8 @@ void BertEncoder::take(WeightReader& weights) {
                            .attention_norm = take_norm(weights, {prefix + "attention.output.LayerNorm"}),
                            .output_norm = take_norm(weights, {prefix + "output.LayerNorm"})});
     }
-    for (char const* const name : {"pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"})
-        weights.ignore(root + name); // what BERT reads off its first token, and a constant
+    if (weights.has_any(root + "pooler.")) pooler_ = take_linear(weights, {root + "pooler.dense"}, d, d);
+    weights.ignore(root + "embeddings.position_ids"); // a constant
     for (char const* const name : {"weight", "bias"}) weights.ignore(std::string{"cls.seq_relationship."} + name);
     weights.ignore("cls.predictions.decoder.bias"); // the same as cls.predictions.bias
     if (!weights.has("cls.predictions.transform.dense.weight") && !weights.has("mlm.transform.dense.weight")) return;
@@ -278,10 +290,7 @@ std::vector<std::int64_t> BertEncoder::tokens(Protein const& protein) const {
         throw data_error{"protein " + shown(protein.id) + " has " + std::to_string(protein.residues.size()) +
                          " residues; this model reads at most " +
                          std::to_string(longest - std::min<std::size_t>(longest, 2))};
-    std::vector<std::int64_t> row{words_.start};
-    for (char const letter : protein.residues) row.push_back(token(letter));
-    row.push_back(words_.end);
-    return row;
+    return words_.wrapped(protein.residues);
 }
 
 at::Tensor BertEncoder::linear(at::Tensor const& x, Linear const& layer) const {
@@ -330,6 +339,7 @@ MaskedEncoder::Output BertEncoder::forward(at::Tensor const& tokens, bool padded
         x = normed(x + linear(at::gelu(linear(x, part.up)), part.down), part.output_norm);
     }
     output.hidden = x;
+    if (pooler_ && last == config_.layers) output.pooled = at::tanh(linear(x.select(1, 0), *pooler_)).to(at::kFloat);
     return output;
 }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tape {
@@ -28,6 +29,11 @@ struct BertVocabulary {
     static BertVocabulary iupac();
     /// A Hugging Face vocab.txt over residues. @throws data_error if a special token or an amino acid is missing
     static BertVocabulary from_file(std::filesystem::path const& file);
+
+    /// Start token, residues, end token.
+    [[nodiscard]] std::vector<std::int64_t> wrapped(std::string_view residues) const;
+    /// @throws data_error unless a config.json's 'vocab_size' is this vocabulary's
+    void require_size(nlohmann::json const& json, std::string const& origin) const;
 };
 
 /// Shape of BERT (Devlin et al., NAACL 2019): post-norm, learned positions, GELU with the error function.
@@ -47,7 +53,7 @@ BertConfig bert_config(nlohmann::json const& json, std::string const& origin);
 
 /// Reads a folder's config.json, vocab.txt if there is one (else ProtBert's vocabulary, or TAPE's) and weights:
 /// Hugging Face's BertForMaskedLM or BertModel, or TAPE's ProteinBert (its head stands under `mlm.`). A model without
-/// its language-model head gives embeddings only.
+/// its language-model head gives embeddings only; its pooling layer reads the start token.
 class BertEncoder : public MaskedEncoder {
   public:
     /// @param seed  draws fresh weights of the same shape instead
@@ -61,6 +67,7 @@ class BertEncoder : public MaskedEncoder {
     [[nodiscard]] int heads() const override { return config_.heads; }
     [[nodiscard]] bool has_contact_head() const override { return false; }
     [[nodiscard]] bool has_token_head() const override { return head_.has_value(); }
+    [[nodiscard]] bool has_pooler() const override { return pooler_.has_value(); }
     [[nodiscard]] std::string content_hash() const override { return hash_; }
     [[nodiscard]] std::vector<std::string> unused_tensors() const override { return unused_; }
     [[nodiscard]] std::vector<std::int64_t> tokens(Protein const& protein) const override;
@@ -108,6 +115,7 @@ class BertEncoder : public MaskedEncoder {
     Norm embedding_norm_;
     std::vector<Layer> layers_;
     std::optional<Head> head_;
+    std::optional<Linear> pooler_; // tanh(W x + b) of the start token
     std::vector<std::string> unused_;
     std::string hash_;
 };

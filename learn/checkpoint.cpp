@@ -36,12 +36,19 @@ std::vector<std::filesystem::path> shards_of(std::filesystem::path const& index)
 }
 
 std::vector<std::filesystem::path> weight_files(std::filesystem::path const& directory) {
+    if (!std::filesystem::is_directory(directory)) return {directory};
     for (char const* const name : {"model.safetensors", "pytorch_model.bin"}) {
         if (auto const single = directory / name; std::filesystem::exists(single)) return {single};
         if (auto const index = directory / (std::string{name} + ".index.json"); std::filesystem::exists(index))
             return shards_of(index);
     }
-    throw data_error{directory.string() + ": holds no model.safetensors and no pytorch_model.bin"};
+    std::vector<std::filesystem::path> loose;
+    for (auto const& entry : std::filesystem::directory_iterator{directory})
+        if (entry.path().extension() == ".pt") loose.push_back(entry.path());
+    if (loose.size() != 1)
+        throw data_error{directory.string() + ": holds no model.safetensors and no pytorch_model.bin, and " +
+                         (loose.empty() ? "no" : "more than one") + " .pt"};
+    return loose;
 }
 
 void add(Checkpoint& checkpoint, std::filesystem::path const& path, std::string const& name, at::Tensor tensor) {
@@ -79,10 +86,14 @@ NamedTensors tensors_of(TorchFile const& file) {
     return tensors;
 }
 
-Checkpoint read_checkpoint(std::filesystem::path const& directory) {
+Checkpoint read_checkpoint(std::filesystem::path const& model) {
     Checkpoint checkpoint;
-    for (auto const& path : weight_files(directory)) add_file(checkpoint, path);
+    for (auto const& path : weight_files(model)) add_file(checkpoint, path);
     return checkpoint;
+}
+
+std::filesystem::path folder_of(std::filesystem::path const& model) {
+    return std::filesystem::is_directory(model) ? model : model.parent_path();
 }
 
 nlohmann::json read_config(std::filesystem::path const& directory) { return read_json(directory / "config.json"); }

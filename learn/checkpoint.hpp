@@ -23,10 +23,12 @@ struct Checkpoint {
 /// Tensors over a file's storages where they are aligned, else over one copy of each.
 NamedTensors tensors_of(TorchFile const& file);
 
-/// Reads a Hugging Face folder: model.safetensors, or pytorch_model.bin, each whole or in the shards that its index
-/// (FILE.index.json) names; safetensors where both are there.
+/// Reads a folder as Hugging Face's: model.safetensors, or pytorch_model.bin, each whole or in the shards that its
+/// index (FILE.index.json) names, or one .pt; the first of these that is there. Or reads one such file.
 /// @throws data_error naming the file that is missing or wrong
-Checkpoint read_checkpoint(std::filesystem::path const& directory);
+Checkpoint read_checkpoint(std::filesystem::path const& model);
+/// Where the config.json of a model stands: in the folder, or beside the weight file.
+std::filesystem::path folder_of(std::filesystem::path const& model);
 
 /// A folder's config.json. @throws data_error if it is missing or no JSON
 nlohmann::json read_config(std::filesystem::path const& directory);

@@ -16,15 +16,17 @@ namespace tape {
 /// What is wanted of each protein; an encoder computes only these.
 struct EmbedRequest {
     bool rows = false, pooled = false, pairs = false, logits = false, attentions = false, contacts = false;
-    int layer = -1; ///< of rows and mean: -1 = last; k = after k layers, 0 = embedding
+    bool pooler = false; ///< `pooled` is what the model's own pooling layer makes of the last layer, not the mean
+    int layer = -1;      ///< of rows and mean: -1 = last; k = after k layers, 0 = embedding
 };
 
 struct Embedding {
-    FeatureMatrix rows;        ///< L x width: last hidden layer, one row a residue
-    std::vector<float> pooled; ///< width: mean over residues (UniRep: over the start token too, as published)
-    std::vector<float> pairs;  ///< L x L x pair_width, symmetric
+    FeatureMatrix rows; ///< L x width: last hidden layer, one row a residue
+    /// width: mean over residues (UniRep: over the start token too, as published); or the pooling layer's vector
+    std::vector<float> pooled;
+    std::vector<float> pairs; ///< L x L x pair_width, symmetric
     /// L x logit_width: what the model expects at each residue (a masked model without masking it; UniRep from the
-    /// residues before it).
+    /// residues before it; TAPE's LSTM and Bepler & Berger's model from all others).
     FeatureMatrix logits;
     std::vector<float> attentions; ///< layers x heads x L x L as the model computes them, among residues
     FeatureMatrix contacts;        ///< L x L probabilities of a contact (C-beta within 8 angstrom), symmetric
@@ -64,8 +66,8 @@ class Encoder {
     virtual void require(VariantScoring scoring) const = 0;
     /// One entry a protein, in order. Batch, order and padding change no value beyond rounding.
     [[nodiscard]] virtual std::vector<Embedding> embed(std::span<Protein const> proteins, EmbedRequest request) = 0;
-    /// A masked model's pseudo-likelihood (each amino acid masked in turn), or the exact one (UniRep: residues and stop
-    /// token).
+    /// A pseudo-likelihood (each amino acid masked in turn, or predicted by a model that does not see it), or the exact
+    /// one (UniRep: residues and stop token).
     [[nodiscard]] virtual std::vector<Likelihood> likelihoods(std::span<Protein const> proteins) = 0;
     [[nodiscard]] virtual VariantScoring default_scoring() const = 0;
     /// @throws usage_error for a score this model does not have, data_error for a variant that does not fit

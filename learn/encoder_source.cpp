@@ -2,12 +2,15 @@
 
 #include "data/error.hpp"
 #include "data/hash.hpp"
+#include "learn/bepler.hpp"
 #include "learn/bert.hpp"
 #include "learn/checkpoint.hpp"
 #include "learn/device.hpp"
 #include "learn/encoder.hpp"
 #include "learn/fair_esm.hpp"
 #include "learn/models.hpp"
+#include "learn/tape_lstm.hpp"
+#include "learn/tape_resnet.hpp"
 #include "learn/transformer_encoder.hpp"
 #include "learn/unirep_encoder.hpp"
 
@@ -62,17 +65,31 @@ LoadedTransformer loaded_transformer(ModelLocation const& location, bool random,
     return drawn_transformer(transformer_config(read_config(location.path), file), seed);
 }
 
-std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location, bool random,
-                                                  EncoderSourceOptions const& options) {
-    require_weights(location);
+std::unique_ptr<Encoder> load_masked_encoder(ModelLocation const& location, bool random,
+                                             EncoderSourceOptions const& options) {
+    // A bare network needs no weights to be drawn, only its published shape.
+    if (!random || !location.path.empty()) require_weights(location);
     auto const device = resolve_device(options.device);
     // fp32 unless asked: the networks we bundle are small, and their features were checked in fp32.
     auto const precision = options.precision == "auto" ? at::kFloat : resolve_precision(options.precision, device);
-    if (location.kind == ModelKind::bert)
-        return std::make_unique<BertEncoder>(location.path, random ? std::optional{options.seed} : std::nullopt,
-                                             BertEncoder::Options{device, precision});
-    return std::make_unique<TransformerEncoder>(loaded_transformer(location, random, options.seed),
-                                                TransformerEncoder::Options{device, precision});
+    MaskedEncoder::Options how{device, precision};
+    auto const seed = random ? std::optional{options.seed} : std::nullopt;
+    // An LSTM multiplies one token of each protein at a time: only many proteins make that a product worth its weights.
+    constexpr std::int64_t recurrent_tokens = 16384;
+    switch (location.kind) {
+    case ModelKind::bert:
+        return std::make_unique<BertEncoder>(location.path, seed, how);
+    case ModelKind::tape_resnet:
+        return std::make_unique<TapeResNetEncoder>(location.path, seed, how);
+    case ModelKind::tape_lstm:
+        how.tokens = recurrent_tokens;
+        return std::make_unique<TapeLstmEncoder>(location.path, seed, how);
+    case ModelKind::bepler:
+        how.tokens = recurrent_tokens;
+        return std::make_unique<BeplerEncoder>(location.path, seed, how);
+    default:
+        return std::make_unique<TransformerEncoder>(loaded_transformer(location, random, options.seed), how);
+    }
 }
 
 std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random,
@@ -101,7 +118,7 @@ std::unique_ptr<Encoder> load_encoder(std::string const& model, bool random, Enc
     auto const location = locate_model(model);
     use_threads(options.threads);
     return location.kind == ModelKind::unirep ? load_unirep_encoder(location, random, options)
-                                              : load_transformer_encoder(location, random, options);
+                                              : load_masked_encoder(location, random, options);
 }
 
 std::unique_ptr<FeatureSource> make_encoder_source(std::string const& name, std::string const& model, bool random,

@@ -18,11 +18,11 @@ struct EncoderSourceOptions {
     std::uint64_t seed = 0; ///< draws the weights of an unpretrained network
 };
 
-/// @param name     as it appears in --features: "transformer", "unirep", "transformer@random", "transformer@DIR"
-/// @param model    bundled or fetched name, a run folder, a UniRep .npz or folder of .npy
+/// @param name     as it appears in --features: "transformer", "unirep", "transformer@random", "lstm@DIR"
+/// @param model    as `locate_model` (learn/models.hpp) takes it
 /// @param random   the same network with fresh weights, the control of the original finding
 /// rows: last hidden layer without special tokens; pooled: its mean (UniRep: over start token and residues, as
-/// published); pairs: attention maps (layers x heads, symmetrised, APC) for a Transformer, none for UniRep.
+/// published); pairs: attention maps (layers x heads, symmetrised, APC) for a Transformer or BERT, none for the others.
 std::unique_ptr<FeatureSource> make_encoder_source(std::string const& name, std::string const& model, bool random,
                                                    EncoderSourceOptions const& options);
 

@@ -9,6 +9,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -38,6 +39,9 @@ double value_at(at::Tensor const& log_probabilities, std::size_t row, std::int64
         log_probabilities.const_data_ptr<float>()[static_cast<std::int64_t>(row) * log_probabilities.size(1) + token]);
 }
 
+/// What logits are read off: B x T x D.
+at::Tensor const& basis_of(auto const& output) { return output.context.defined() ? output.context : output.hidden; }
+
 bool is_amino_acid(char letter) { return residue_code(letter) < amino_acid_count; }
 
 } // namespace
@@ -63,6 +67,12 @@ void MaskedEncoder::require(EmbedRequest const& request) const {
     if (request.logits) require_token_head();
     if (request.contacts && !has_contact_head())
         throw usage_error{"this model has no contact head: its weights hold no regression over attention maps"};
+    if ((request.attentions || request.pairs) && heads() == 0)
+        throw usage_error{"this model has no attention maps; take a Transformer or a BERT"};
+    if (request.pooler && !has_pooler())
+        throw usage_error{"this model has no pooling layer of its own; take the mean over residues"};
+    if (request.layer != -1 && (request.pooler || request.logits))
+        throw usage_error{"the pooling layer and the language-model head read the last layer; leave --layer out"};
     if (request.layer < -1 || request.layer > layers())
         throw usage_error{"this model has no layer " + std::to_string(request.layer) + ": choose 0 (embedding) to " +
                           std::to_string(layers()) + " (last)"};
@@ -70,6 +80,9 @@ void MaskedEncoder::require(EmbedRequest const& request) const {
 
 void MaskedEncoder::require(VariantScoring scoring) const {
     require_token_head();
+    if (scoring != VariantScoring::wild_type_marginal && !sees_itself())
+        throw usage_error{"this model predicts each residue from all others, without masks and without an exact "
+                          "likelihood; its only score of variants is wild-type-marginal"};
     if (scoring == VariantScoring::likelihood_ratio)
         throw usage_error{"a masked model has no exact likelihood to take the ratio of; choose masked-marginal or "
                           "wild-type-marginal"};
@@ -108,7 +121,10 @@ void MaskedEncoder::embed_batch(std::span<Protein const> proteins, std::span<std
             output.hidden.select(0, static_cast<std::int64_t>(place)).slice(0, 1, length + 1); // L x D
         if (request.rows) result.rows = to_matrix(hidden);
         if (request.pooled) result.pooled = to_vector(hidden.mean(0));
-        if (request.logits) result.logits = to_matrix(token_logits(hidden));
+        if (request.pooler) result.pooled = to_vector(output.pooled[static_cast<std::int64_t>(place)]);
+        if (request.logits)
+            result.logits = to_matrix(
+                token_logits(basis_of(output).select(0, static_cast<std::int64_t>(place)).slice(0, 1, length + 1)));
         if (!maps) continue;
         at::Tensor const attention = residue_maps(output.attentions, static_cast<std::int64_t>(place), length);
         if (request.attentions) result.attentions = to_vector(attention);
@@ -134,7 +150,7 @@ std::vector<at::Tensor> MaskedEncoder::masked_log_probabilities(Protein const& p
                 places.push_back(static_cast<std::int64_t>(row * whole.size() + position + 1));
             }
         auto const batch = TokenBatch::from(rows, options_.device, vocabulary().padding);
-        at::Tensor const hidden = forward(batch.tokens, batch.padded, false, -1).hidden.flatten(0, 1);
+        at::Tensor const hidden = basis_of(forward(batch.tokens, batch.padded, false, -1)).flatten(0, 1);
         at::Tensor const chosen =
             hidden.index_select(0, at::tensor(places, at::kLong).to(options_.device)); // masked x D
         at::Tensor const values = at::log_softmax(token_logits(chosen), 1).to(at::kCPU).contiguous();
@@ -149,6 +165,7 @@ std::vector<at::Tensor> MaskedEncoder::masked_log_probabilities(Protein const& p
 
 std::vector<Likelihood> MaskedEncoder::likelihoods(std::span<Protein const> proteins) {
     require_token_head();
+    if (!sees_itself()) return likelihoods_of_one_pass(proteins);
     c10::InferenceMode const inference;
     std::vector<Likelihood> results;
     for (auto const& protein : proteins) {
@@ -159,6 +176,24 @@ std::vector<Likelihood> MaskedEncoder::likelihoods(std::span<Protein const> prot
         Likelihood likelihood{.log_probability = 0, .tokens = sets.size()};
         for (std::size_t i = 0; i < sets.size(); ++i)
             likelihood.log_probability += value_at(values[i], 0, token(protein.residues[sets[i][0]]));
+        results.push_back(likelihood);
+    }
+    return results;
+}
+
+std::vector<Likelihood> MaskedEncoder::likelihoods_of_one_pass(std::span<Protein const> proteins) {
+    auto const embeddings = embed(proteins, {.logits = true});
+    std::vector<Likelihood> results;
+    for (std::size_t i = 0; i < proteins.size(); ++i) {
+        Likelihood likelihood;
+        for (std::size_t k = 0; k < proteins[i].residues.size(); ++k) {
+            char const letter = proteins[i].residues[k];
+            if (!is_amino_acid(letter)) continue;
+            auto const logits = embeddings[i].logits.row(static_cast<Eigen::Index>(k)).cast<double>().eval(); // 1 x V
+            double const most = logits.maxCoeff();
+            likelihood.log_probability += logits[token(letter)] - most - std::log((logits.array() - most).exp().sum());
+            ++likelihood.tokens;
+        }
         results.push_back(likelihood);
     }
     return results;
@@ -206,7 +241,7 @@ std::vector<double> MaskedEncoder::masked_marginals(Protein const& wild_type,
 std::vector<double> MaskedEncoder::wild_type_marginals(Protein const& wild_type,
                                                        std::span<ListedVariant const> variants) const {
     auto const batch = TokenBatch::from({tokens(wild_type)}, options_.device, vocabulary().padding);
-    at::Tensor const hidden = forward(batch.tokens, false, false, -1).hidden[0];
+    at::Tensor const hidden = basis_of(forward(batch.tokens, false, false, -1))[0];
     at::Tensor const values = at::log_softmax(token_logits(hidden), 1).to(at::kCPU).contiguous(); // (L + 2) x V
     std::vector<double> scores;
     for (auto const& variant : variants) {

@@ -16,7 +16,7 @@ namespace tape {
 at::Tensor attention_pairs(at::Tensor const& attention);
 
 /// A masked language model that reads proteins in batches of similar length; a network adds its vocabulary and its
-/// forward pass.
+/// forward pass. Or a bidirectional one, which predicts each residue from all others and needs no mask.
 ///
 /// One special token stands before the residues and one behind them. Whatever is reported of a protein is its residues'
 /// part: the special tokens' rows and columns are cut off.
@@ -31,15 +31,21 @@ class MaskedEncoder : public Encoder {
     [[nodiscard]] int pair_width() const override { return layers() * heads(); }
     /// Whether it can say what it expects at a masked residue.
     [[nodiscard]] virtual bool has_token_head() const { return true; }
+    /// Whether its logits at a residue depend on that residue (unless it is masked).
+    [[nodiscard]] virtual bool sees_itself() const { return true; }
+    /// Whether it has a pooling layer.
+    [[nodiscard]] virtual bool has_pooler() const { return false; }
     /// Special token, residues, special token. @throws data_error for a protein the network cannot read
     [[nodiscard]] virtual std::vector<std::int64_t> tokens(Protein const& protein) const = 0;
     void require(EmbedRequest const& request) const override;
     void require(VariantScoring scoring) const override;
     [[nodiscard]] std::vector<Embedding> embed(std::span<Protein const> proteins, EmbedRequest request) override;
     /// Each amino acid masked in turn (Salazar et al., ACL 2020), among all tokens of the vocabulary; other letters are
-    /// context only. O(L) passes a protein.
+    /// context only. O(L) passes a protein; one where logits do not see their own residue.
     [[nodiscard]] std::vector<Likelihood> likelihoods(std::span<Protein const> proteins) override;
-    [[nodiscard]] VariantScoring default_scoring() const override { return VariantScoring::masked_marginal; }
+    [[nodiscard]] VariantScoring default_scoring() const override {
+        return sees_itself() ? VariantScoring::masked_marginal : VariantScoring::wild_type_marginal;
+    }
     [[nodiscard]] std::vector<double> score_variants(Protein const& wild_type, std::span<ListedVariant const> variants,
                                                      VariantScoring scoring) override;
 
@@ -51,6 +57,8 @@ class MaskedEncoder : public Encoder {
     };
     struct Output {
         at::Tensor hidden;                  ///< B x T x D, float32
+        at::Tensor context;                 ///< B x T x D', float32: what logits are read off, if not `hidden`
+        at::Tensor pooled;                  ///< B x P, float32, if it has a pooling layer
         std::vector<at::Tensor> attentions; ///< per layer B x heads x T x T, float32, if asked for
     };
     [[nodiscard]] virtual Vocabulary vocabulary() const = 0;
@@ -58,7 +66,7 @@ class MaskedEncoder : public Encoder {
     /// @param tokens  B x T, padding on the right if `padded`
     /// @param layer   -1 = last; k = hidden states after k layers
     [[nodiscard]] virtual Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const = 0;
-    /// @param hidden  N x D   @return N x V, float32
+    /// @param hidden  N x D (or D' of `context`)   @return N x V, float32
     [[nodiscard]] virtual at::Tensor token_logits(at::Tensor const& hidden) const = 0;
     /// @param maps  C x L x L attention of the residues   @return L x L probabilities of a contact
     [[nodiscard]] virtual at::Tensor contact_probabilities(at::Tensor const& maps) const;
@@ -76,6 +84,7 @@ class MaskedEncoder : public Encoder {
     /// Log-probabilities of every token at the masked positions: one |set| x V matrix for each set, float32 on the CPU.
     [[nodiscard]] std::vector<at::Tensor> masked_log_probabilities(Protein const& protein,
                                                                    std::span<Positions const> sets) const;
+    [[nodiscard]] std::vector<Likelihood> likelihoods_of_one_pass(std::span<Protein const> proteins);
     [[nodiscard]] std::vector<double> masked_marginals(Protein const& wild_type,
                                                        std::span<ListedVariant const> variants) const;
     [[nodiscard]] std::vector<double> wild_type_marginals(Protein const& wild_type,

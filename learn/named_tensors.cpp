@@ -78,6 +78,11 @@ at::Tensor WeightReader::take(std::vector<std::string> const& names, std::vector
     throw data_error{origin_ + ": tensor '" + names.front() + "' is missing"};
 }
 
+bool WeightReader::has_any(std::string const& prefix) const {
+    auto const found = tensors_.lower_bound(prefix);
+    return found != tensors_.end() && found->first.starts_with(prefix);
+}
+
 std::vector<std::string> WeightReader::unused() const {
     std::vector<std::string> names;
     for (auto const& [name, tensor] : tensors_)

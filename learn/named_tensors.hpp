@@ -29,6 +29,8 @@ class WeightReader {
     WeightReader(NamedTensors tensors, std::string origin) : tensors_{std::move(tensors)}, origin_{std::move(origin)} {}
 
     [[nodiscard]] bool has(std::string const& name) const { return tensors_.contains(name); }
+    /// Whether the name of any tensor begins so.
+    [[nodiscard]] bool has_any(std::string const& prefix) const;
     /// The first of `names` that exists, as float32 of that shape, copied out of any map.
     /// @throws data_error naming the tensor when it is missing, has another shape or holds NaN or infinity
     at::Tensor take(std::vector<std::string> const& names, std::vector<std::int64_t> const& shape);

@@ -44,7 +44,8 @@ MaskedEncoder::Output TransformerEncoder::forward(at::Tensor const& tokens, bool
     // The last layer's states are reported behind the final norm, as the original programs do.
     int const chosen = layer == layers() ? -1 : layer;
     auto output = loaded_.model.forward({tokens, padded}, {.attentions = attentions, .layer = chosen});
-    return {std::move(output.hidden), std::move(output.attentions)};
+    return {
+        .hidden = std::move(output.hidden), .context = {}, .pooled = {}, .attentions = std::move(output.attentions)};
 }
 
 at::Tensor TransformerEncoder::contact_probabilities(at::Tensor const& maps) const {

@@ -213,6 +213,7 @@ void UniRepEncoder::walk(std::span<Protein const> proteins, EmbedRequest request
 void UniRepEncoder::require(EmbedRequest const& request) const {
     if (request.pairs || request.attentions || request.contacts)
         throw usage_error{"UniRep has no attention maps and no contacts; take a Transformer"};
+    if (request.pooler) throw usage_error{"UniRep has no pooling layer of its own; take the mean"};
     if (request.layer != -1) throw usage_error{"UniRep's last layer is the one that is read; leave --layer out"};
 }
 

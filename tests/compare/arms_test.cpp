@@ -55,9 +55,12 @@ TEST(arms, weights_are_told_apart_from_names) {
 TEST(arms, wrong_names_are_told) {
     EXPECT_EQ(usage_message({"transfomer"}),
               "unknown arm `transfomer` (did you mean `transformer`?); known: onehot, msa, "
-              "transformer, bert, unirep, unirep-64, unirep-256");
+              "transformer, bert, lstm, resnet, bepler, unirep, unirep-64, unirep-256");
     EXPECT_EQ(usage_message({"bert"}), "`bert` names no weights; write bert@DIR");
     EXPECT_EQ(usage_message({"msa+bert@random"}), "`bert@random` names no weights; write bert@DIR");
+    EXPECT_EQ(usage_message({"lstm"}), "`lstm` names no weights; write lstm@DIR or lstm@random");
+    EXPECT_EQ(names(tape::parse_arms({"lstm@random", "bepler@runs/b.pt"}, false, false)),
+              (Names{"lstm@random", "bepler@runs/b.pt"}));
     EXPECT_EQ(usage_message({"msa@x"}),
               "`msa` takes no weights, seen `msa@x`; choose alignments with --db or --msa-dir");
     EXPECT_EQ(usage_message({"msa", "msa"}), "arm `msa` is given twice");
