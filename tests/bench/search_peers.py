@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Time, memory and hits of homology searches against a large database, ours beside HMMER, PSI-BLAST and MMseqs2 in the same run.
 
-  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--decoys N] [--batch N] [--threads N] [--rounds N] [--work DIR]
+  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--decoys N] [--batch N] [--tasks N] [--threads N] [--rounds N] [--work DIR]
 
 single: the first N PSICOV-150 chains and avGFP, one query a process, cold start included (default 10).
 decoys: the first N chains and avGFP against the database joined with its reversed sequences: how many targets a program finds
         before 0.1% and 1% as many reversed ones, over all queries by E-value (default 0: not run).
 batch:  the first N chains of the contact sets (1,013 in all), one process, against MMseqs2 -s 7.5 (default 0: not run).
+tasks:  the same with N of the 25,081 proteins of secondary structure and remote homology, drawn at random (seed 1; default 0: not run).
 
 DATABASE.fasta is plain FASTA of the same sequences as DATABASE.tdb. Peers that are not installed are left out. Building BLAST's
 and MMseqs2's databases is not counted; MMseqs2 makes its k-mer table in memory, as it does without a prebuilt index. One line a
 program: mean wall and CPU seconds a query, largest resident memory, targets with E <= 1e-3 in all (for psiblast, of any round).
 """
-import argparse, json, os, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, random, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 AVGFP = ("MSKGEELFTGVVPILVELDGDVNGHKFSVSGEGEGDATYGKLTLKFICTTGKLPVPWPTLVTTLSYGVQCFSRYPDHMKRHDFFKSAMPEGYVQERTIFFKDDGNYKTRAEVKFEGDTLVNRIELKGIDFKE"
@@ -70,13 +71,23 @@ def before_false(hits, share):
     return most
 
 
-def chains(bin_dir, work):
+def proteins(bin_dir, work, task, splits):
     records = []
-    for split in ("test_psicov150", "train", "valid"):
-        out = work / f"{split}.jsonl"
-        subprocess.run([bin_dir / "tape-data", "export", "contact", split, "-o", out, "--quiet", "--force"], check=True)
-        records += [(r["id"], r["primary"]) for r in map(json.loads, open(out))]
+    for split in splits:
+        out = work / f"{task}_{split}.jsonl"
+        subprocess.run([bin_dir / "tape-data", "export", task, split, "-o", out, "--quiet", "--force"], check=True)
+        records += [(f"{task}_{split}_{r['id']}", r["primary"]) for r in map(json.loads, open(out))]
     return records
+
+
+def chains(bin_dir, work):
+    return proteins(bin_dir, work, "contact", ("test_psicov150", "train", "valid"))
+
+
+def task_sample(bin_dir, work, count):
+    records = proteins(bin_dir, work, "secondary_structure", ("train", "valid", "cb513"))
+    records += proteins(bin_dir, work, "remote_homology", ("train", "valid", "test_fold"))
+    return random.Random(1).sample(records, count)
 
 
 def blast_database(fasta, path):
@@ -160,6 +171,8 @@ def batch(options, work, queries):
     fasta.write_text("".join(f">{identifier}\n{residues}\n" for identifier, residues in queries))
     print("\nprogram\tqueries\twall s\tCPU s\tCPU s a query\tpeak MB\ttargets at E <= 1e-3")
 
+    shutil.rmtree(work / "batch", ignore_errors=True)
+
     def line(name, figures, hits):
         print(f"{name}\t{len(queries)}\t{figures[0]:.0f}\t{figures[1]:.0f}\t{figures[1] / len(queries):.2f}\t{figures[2] / 1e6:.0f}\t{within(hits)}", flush=True)
 
@@ -184,7 +197,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("bin", "fasta", "tdb"):
         parser.add_argument(name, type=Path)
-    for name, value in (("--single", 10), ("--decoys", 0), ("--batch", 0), ("--threads", 2), ("--rounds", 3)):
+    for name, value in (("--single", 10), ("--decoys", 0), ("--batch", 0), ("--tasks", 0), ("--threads", 2), ("--rounds", 3)):
         parser.add_argument(name, type=int, default=value)
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
@@ -198,6 +211,8 @@ def main():
             decoys(options, work, [*records[: options.decoys], ("avGFP", AVGFP)])
         if options.batch:
             batch(options, work, records[: options.batch])
+        if options.tasks:
+            batch(options, work, task_sample(options.bin, work, options.tasks))
 
 
 main()
