@@ -34,6 +34,8 @@ struct ExperimentOptions {
     std::optional<int> seeds, rounds, max_epochs;
     std::uint64_t seed = 0; ///< the first seed; the others follow
     AlignmentSettings alignments;
+    std::filesystem::path
+        corpus; ///< what a language model was pretrained on, .tdb or FASTA: for the leak audit; may be empty
     ContactAtom contact_atom = ContactAtom::ca;
     std::filesystem::path cache; ///< features, databases and finished runs; empty = cache_directory()
     std::string device = "auto";

@@ -1,8 +1,11 @@
 #include "compare/report.hpp"
 
+#include "compare/analysis_json.hpp"
 #include "compare/report_parts.hpp"
 #include "compare/summary.hpp"
 #include "data/io.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -92,9 +95,10 @@ std::string navigation(std::vector<Figure> const& figures) {
     };
     std::string html =
         "<nav aria-label=\"Sections\"><a href=\"#results\">Results</a> <a href=\"#comparisons\">Differences</a> ";
-    if (has({"groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
+    if (has({"crossover", "groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
+    if (has({"calibration"})) html += "<a href=\"#confidence\">Calibration</a> ";
     if (has({"contacts"})) html += "<a href=\"#contact-maps\">Contact maps</a> ";
-    if (has({"tsne", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
+    if (has({"tsne", "mutations", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
     return html + "<a href=\"#details\">Details by task</a> <a href=\"#methods\">Methods</a> <a "
                   "href=\"#provenance\">Provenance</a> "
                   "<a href=\"#cite\">How to cite</a></nav>";
@@ -112,9 +116,15 @@ std::string report_html(Result const& result, Analysis const& analysis) {
            "</style></head><body><header><h1>Alignment, language model, or both?</h1>" +
            verdict_section(result, analysis) + meta_line(result) + navigation(figures) + "</header><main>" +
            results_section(result, analysis, figures) + differences_section(result, analysis, figures) +
-           section("proteins", "For which proteins", figures_html(figures, {"groups"})) +
+           section("proteins", "For which proteins",
+                   crossover_list(result, analysis) + figures_html(figures, {"crossover", "groups"})) +
+           section("leaks", "What was seen before", leak_table(result, analysis)) +
+           section("confidence", "Calibration",
+                   calibration_table(result, analysis) + figures_html(figures, {"calibration"})) +
            section("contact-maps", "Contact maps", figures_html(figures, {"contacts"})) +
-           section("gfp", "The green fluorescent protein", figures_html(figures, {"tsne", "entropy", "alignment"})) +
+           section("gfp", "The green fluorescent protein",
+                   figures_html(figures, {"tsne", "mutations", "entropy", "alignment"})) +
+           section("examples", "Protein by protein", protein_details(result, analysis)) +
            section("details", "Details by task", task_details(result, analysis)) + methods_section(result, analysis) +
            provenance_section(result) + citation_section() + "</main></body></html>\n";
 }
@@ -124,11 +134,22 @@ void write_report(std::filesystem::path const& file, Result const& result, Analy
     write_atomically(file, [&](std::ostream& out) { out << html; });
 }
 
+void write_figures(std::filesystem::path const& directory, std::vector<Figure> const& figures) {
+    std::filesystem::create_directories(directory);
+    for (auto const& figure : figures) {
+        write_text(directory / (figure.id + ".tsv"), figure.tsv);
+        for (std::size_t p = 0; p < figure.panels.size(); ++p)
+            write_text(directory / (figure.id + "-" + std::to_string(p) + ".svg"), figure.panels[p].drawing.file());
+    }
+}
+
 void write_outputs(std::filesystem::path const& directory, Result const& result, ResamplingOptions const& options) {
     // First what cannot be made again in seconds.
     write_result(directory / "result.json", result);
     auto const analysis = analyse(result, options);
     write_text(directory / "table.tsv", summary_tsv(result, analysis));
+    write_text(directory / "statistics.json", to_json(result, analysis).dump(1) + "\n");
+    write_figures(directory / "figures", make_figures(result, analysis));
     write_report(directory / "report.html", result, analysis);
     std::cout << summary_text(result, analysis) << std::flush;
 }

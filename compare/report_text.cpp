@@ -92,6 +92,27 @@ std::string methods_section(Result const& result, Analysis const& analysis) {
         "Effect and power",
         "d: mean of the paired contributions over their standard deviation. Detectable: 2.8 standard errors of "
         "the difference, found with 80% power at the 5% level before correction.");
+    html += definition(
+        "For which proteins",
+        "Groups of at least ten test proteins: up to five of like size by depth and by length; by number of mutations; "
+        "by "
+        "structural class where residues are labelled (helix at least 15% and strand at least 10% of them decide "
+        "between "
+        "all-alpha, all-beta, mixed and irregular; Nakashima et al., J Biochem 99:153, 1986) or the topology the data "
+        "name; by identity with the closest training protein. A crossover is said to be seen where the interval of the "
+        "paired difference lies above zero in one group and below it in another.");
+    html += definition(
+        "Leaks",
+        "Identity of each test protein with its closest relative: equal places of proteins of the same length where "
+        "they "
+        "are at least half, else one round of our search at E &lt; 0.01, identity of aligned pairs, at least 80% of "
+        "the "
+        "test protein aligned. Variants that differ in at most 10% of their places share the search of the first.");
+    html += definition("Calibration", "Expected calibration error (Guo et al., ICML 2017): |accuracy \xE2\x88\x92 mean "
+                                      "probability| of the named class "
+                                      "in ten bins of equal width, weighted by the number of answers, mean over seeds; "
+                                      "intervals resample proteins and "
+                                      "seeds. Few answers push it up by chance.");
     html += definition("Randomness", "Every random number follows from seed " + std::to_string(options.seed) +
                                          "; the page has the same bytes for any number of threads.");
     return html + "</dl></section>";

@@ -1,6 +1,6 @@
 #include "compare/published.hpp"
-#include "compare/svg.hpp"
 #include "compare/summary.hpp"
+#include "compare/svg.hpp"
 
 #include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>

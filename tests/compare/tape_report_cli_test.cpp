@@ -91,7 +91,8 @@ TEST_F(TapeReport, says_what_is_wrong_with_the_command_line) {
     expect_refusal({}, 2, "missing <result>");
     expect_refusal({"result.json", "-o", "result.json"}, 2,
                    "an output would overwrite the input result.json; choose another name");
-    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2, "only one of --output, --tsv and --markdown can be stdout");
+    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2,
+                   "only one of --output, --tsv and --markdown can be stdout");
     expect_refusal({"result.json", "result.json", "--labels", "a"}, 2, "1 labels for 2 results");
     expect_refusal({"result.json", "result.json", "--labels", "a,a"}, 2,
                    "two runs have the same label; name them with --labels A,B");
