@@ -45,6 +45,18 @@ Groups quantile_groups(std::vector<double> const& values, std::size_t count) {
                             order.begin() + static_cast<std::ptrdiff_t>(end));
         begin = end;
     }
+    // Ties can leave a group too small to say anything: it goes to its smaller neighbour.
+    for (std::size_t g = 0; groups.size() > 1 && g < groups.size();) {
+        if (groups[g].size() >= least_group) {
+            ++g;
+            continue;
+        }
+        bool const back = g + 1 == groups.size() || (g > 0 && groups[g - 1].size() <= groups[g + 1].size());
+        std::size_t const to = back ? g - 1 : g;
+        groups[to].insert(groups[to].end(), groups[to + 1].begin(), groups[to + 1].end());
+        groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(to + 1));
+        g = to;
+    }
     return groups;
 }
 
@@ -69,8 +81,7 @@ std::optional<Grouping> by_depth(TaskResult const& task, std::span<Arm const> ar
         if (groups.size() < 2) continue;
         // Variants of one protein share an alignment but for their own row: nothing to tell apart by depth.
         if (std::ranges::max(depth) < least_depth_ratio * std::ranges::min(depth)) continue;
-        return Grouping{
-            "depth", "effective sequences in the alignment (Neff at 80% identity)", true, std::move(groups), {}, depth};
+        return Grouping{"depth", "effective sequences (Neff at 80% identity)", true, std::move(groups), {}, depth};
     }
     return std::nullopt;
 }

@@ -16,9 +16,12 @@ struct Crossover {
 };
 Crossover find_crossover(GroupedEstimates const& grouping, std::size_t gap);
 
-/// For each task and grouping with groups in order: where the language model overtakes the alignment or that no
-/// crossover is seen, and where the union adds to its better part. Intervals of groups are 95% each, not corrected for
-/// their number.
+/// Whether a crossover is seen anywhere, in one sentence; empty without groupings of a language model and an alignment.
+std::string crossover_headline(Result const& result, Analysis const& analysis);
+
+/// A sentence a task: for each grouping with groups in order where the language model overtakes the alignment or that
+/// no crossover is seen, and where the union adds to its better part. Intervals of groups are 95% each, not corrected
+/// for their number.
 std::vector<std::string> crossover_sentences(Result const& result, Analysis const& analysis);
 
 } // namespace tape

@@ -447,6 +447,8 @@ bool depends_on_seed(TaskKind kind, ArmSpec const& arm) {
 Plan make_plan(ExperimentOptions options) {
     Preset const& preset = find_preset(options.preset);
     if (options.cache.empty()) options.cache = cache_directory();
+    if (options.features.empty()) options.features = preset.features;
+    if (options.tasks.empty()) options.tasks = preset.tasks;
     if (!options.seeds) options.seeds = preset.seeds;
     options.alignments.rounds = options.rounds.value_or(preset.search_rounds);
     if (*options.seeds < 1)
@@ -458,8 +460,7 @@ Plan make_plan(ExperimentOptions options) {
               .tasks = {}};
     for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
     for (auto const& task : parse_tasks(options.tasks)) {
-        auto const found = preset.limits.find(task.name);
-        TaskLimits limits = found == preset.limits.end() ? TaskLimits{} : found->second;
+        TaskLimits limits = limits_of(preset, task);
         if (options.train_limit) limits.train = *options.train_limit;
         if (options.valid_limit) limits.valid = *options.valid_limit;
         if (options.test_limit) limits.test = *options.test_limit;

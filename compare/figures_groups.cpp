@@ -18,7 +18,7 @@ struct Series {
 };
 
 struct GroupPlot {
-    double left = 44, plot_width = 330, plot_height = 190, top = 22;
+    double left = 44, plot_width = 284, plot_height = 190, top = 22; // three side by side
     double low = 0, high = 1;
     std::size_t groups = 0;
 

@@ -8,6 +8,7 @@ namespace tape {
 namespace {
 
 constexpr double left = 40, top = 12, side = 220;
+constexpr double least_share = 0.02; ///< of the answers, for the line
 
 Arm const& arm_named(Result const& result, std::string const& name) {
     return *std::find_if(result.arms.begin(), result.arms.end(), [&](Arm const& arm) { return arm.name == name; });
@@ -35,7 +36,8 @@ void draw_reliability(Svg& svg, Calibration const& calibration, Arm const& arm) 
     for (auto const& bin : calibration.bins) {
         if (!(bin.answers > 0)) continue;
         double const x = left + side * bin.confidence, y = top + side * (1 - bin.accuracy);
-        line += (line.empty() ? "M" : "L") + compact_number(x) + " " + compact_number(y);
+        if (bin.answers >= least_share * all) // a line through a handful of answers would draw chance
+            line += (line.empty() ? "M" : "L") + compact_number(x) + " " + compact_number(y);
         // Area by the share of the answers, so that a far-off dot of few answers looks like what it is.
         svg.circle(x, y, 2 + 7 * std::sqrt(bin.answers / all),
                    role_of(arm) == ArmRole::random_model ? "open a" + colour : "dim f" + colour,
@@ -51,10 +53,10 @@ Figure calibration_figure(Result const& result, Analysis const& analysis) {
     Figure figure{
         .id = "calibration",
         .title = "Do the probabilities mean what they say?",
-        .caption =
-            "Share of right answers (vertical) against the probability the head gave them, in ten bins of equal "
-            "width; the area of a dot is the share of the answers. On the diagonal a head is calibrated, below it "
-            "overconfident. Answers are residues, proteins, or the listed pairs of a contact map.",
+        .caption = "Share of right answers (vertical) against the probability the head gave them, in ten bins of equal "
+                   "width; the area of a dot is the share of the answers, and the line passes those of at least 2% of "
+                   "them. On the diagonal a head is calibrated, below it "
+                   "overconfident. Answers are residues, proteins, or the listed pairs of a contact map.",
         .legend = {},
         .tsv = "task\tarm\tbin_low\tbin_high\tanswers\tprobability\taccuracy\n",
         .panels = {}};

@@ -88,7 +88,7 @@ std::string section(char const* id, char const* title, std::string const& conten
     return std::string{"<section id=\""} + id + "\"><h2>" + title + "</h2>" + content + "</section>";
 }
 
-std::string navigation(std::vector<Figure> const& figures) {
+std::string navigation(Analysis const& analysis, std::vector<Figure> const& figures, bool examples) {
     auto const has = [&](std::initializer_list<char const*> ids) {
         return std::any_of(figures.begin(), figures.end(),
                            [&](Figure const& f) { return std::find(ids.begin(), ids.end(), f.id) != ids.end(); });
@@ -96,9 +96,12 @@ std::string navigation(std::vector<Figure> const& figures) {
     std::string html =
         "<nav aria-label=\"Sections\"><a href=\"#results\">Results</a> <a href=\"#comparisons\">Differences</a> ";
     if (has({"crossover", "groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
+    if (std::ranges::any_of(analysis.tasks, [](TaskAnalysis const& task) { return !task.leaks.empty(); }))
+        html += "<a href=\"#leaks\">Seen before</a> ";
     if (has({"calibration"})) html += "<a href=\"#confidence\">Calibration</a> ";
     if (has({"contacts"})) html += "<a href=\"#contact-maps\">Contact maps</a> ";
     if (has({"tsne", "mutations", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
+    if (examples) html += "<a href=\"#examples\">Protein by protein</a> ";
     return html + "<a href=\"#details\">Details by task</a> <a href=\"#methods\">Methods</a> <a "
                   "href=\"#provenance\">Provenance</a> "
                   "<a href=\"#cite\">How to cite</a></nav>";
@@ -108,14 +111,16 @@ std::string navigation(std::vector<Figure> const& figures) {
 
 std::string report_html(Result const& result, Analysis const& analysis) {
     auto const figures = make_figures(result, analysis);
+    std::string const examples = protein_details(result, analysis);
     return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
            "content=\"width=device-width, "
            "initial-scale=1\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>Alignment, language model, "
            "or both?</title><style>" +
            figure_style() + report_style() +
            "</style></head><body><header><h1>Alignment, language model, or both?</h1>" +
-           verdict_section(result, analysis) + meta_line(result) + navigation(figures) + "</header><main>" +
-           results_section(result, analysis, figures) + differences_section(result, analysis, figures) +
+           verdict_section(result, analysis) + meta_line(result) + navigation(analysis, figures, !examples.empty()) +
+           "</header><main>" + results_section(result, analysis, figures) +
+           differences_section(result, analysis, figures) +
            section("proteins", "For which proteins",
                    crossover_list(result, analysis) + figures_html(figures, {"crossover", "groups"})) +
            section("leaks", "What was seen before", leak_table(result, analysis)) +
@@ -124,7 +129,7 @@ std::string report_html(Result const& result, Analysis const& analysis) {
            section("contact-maps", "Contact maps", figures_html(figures, {"contacts"})) +
            section("gfp", "The green fluorescent protein",
                    figures_html(figures, {"tsne", "mutations", "entropy", "alignment"})) +
-           section("examples", "Protein by protein", protein_details(result, analysis)) +
+           section("examples", "Protein by protein", examples) +
            section("details", "Details by task", task_details(result, analysis)) + methods_section(result, analysis) +
            provenance_section(result) + citation_section() + "</main></body></html>\n";
 }
@@ -149,6 +154,7 @@ void write_outputs(std::filesystem::path const& directory, Result const& result,
     auto const analysis = analyse(result, options);
     write_text(directory / "table.tsv", summary_tsv(result, analysis));
     write_text(directory / "statistics.json", to_json(result, analysis).dump(1) + "\n");
+    write_text(directory / "leaks.tsv", leak_tsv(result, analysis));
     write_figures(directory / "figures", make_figures(result, analysis));
     write_report(directory / "report.html", result, analysis);
     std::cout << summary_text(result, analysis) << std::flush;

@@ -20,14 +20,14 @@ GroupedEstimates grouping_of(std::vector<std::vector<Interval>> const& gaps) {
     return grouping;
 }
 
-std::string sentence_of(GroupedEstimates grouping) {
+std::string sentences_of(GroupedEstimates grouping, bool headline = false) {
     Result result;
     result.tasks.emplace_back().task.title = "Contacts (P@L/5)";
     Analysis analysis;
     auto& task = analysis.tasks.emplace_back();
     task.gaps = {{"transformer", "msa", Question::sources}, {"msa+transformer", "msa", Question::joined}};
     task.groupings.push_back(std::move(grouping));
-    return crossover_sentences(result, analysis).at(0);
+    return headline ? crossover_headline(result, analysis) : crossover_sentences(result, analysis).at(0);
 }
 
 constexpr Interval up{.1, .05, .15}, down{-.1, -.15, -.05}, open_gap{.01, -.02, .03};
@@ -37,19 +37,26 @@ TEST(Crossover, IsSeenWhereBothSignsAre) {
     EXPECT_TRUE(find_crossover(grouping, 0).seen());
     EXPECT_FALSE(find_crossover(grouping, 1).seen());
     EXPECT_EQ(
-        sentence_of(grouping),
-        "Contacts by alignment depth: transformer is ahead of msa at 1-4 and behind at 21-90: they cross; the union "
-        "adds at 5-20, most at 5-20 (+0.100 [+0.050, +0.150]).");
+        sentences_of(grouping),
+        "Contacts: by alignment depth transformer is ahead of msa at 1-4 and behind at 21-90, they cross; the union "
+        "adds by alignment depth at 5-20, most at 5-20 (+0.100 [+0.050, +0.150]).");
+    EXPECT_EQ(sentences_of(grouping, true),
+              "The language model overtakes the alignment, or falls behind it, within these of "
+              "1 grouping: Contacts by alignment depth.");
 }
 
 TEST(Crossover, IsDeniedInWords) {
-    EXPECT_EQ(
-        sentence_of(grouping_of({{down, open_gap}, {open_gap, open_gap}, {down, open_gap}})),
-        "Contacts by alignment depth: no crossover is seen; transformer is behind msa in 2 of 3 groups, the others "
-        "are open; the union adds nothing that can be told in any group.");
-    EXPECT_EQ(sentence_of(grouping_of({{open_gap, up}, {open_gap, open_gap}})),
-              "Contacts by alignment depth: no crossover is seen; transformer and msa cannot be told apart in any of 2 "
-              "groups; the union adds at 1-4, most at 1-4 (+0.100 [+0.050, +0.150]).");
+    auto const behind = grouping_of({{down, open_gap}, {open_gap, open_gap}, {down, open_gap}});
+    EXPECT_EQ(sentences_of(behind),
+              "Contacts: by alignment depth no crossover, transformer is behind msa in 2 of 3 groups; the "
+              "union adds nothing that can be told in any group.");
+    EXPECT_EQ(sentences_of(behind, true),
+              "No crossover is seen: in none of 1 grouping is the language model ahead of the "
+              "alignment in some groups of proteins and behind in others.");
+    EXPECT_EQ(sentences_of(grouping_of({{open_gap, up}, {open_gap, open_gap}})),
+              "Contacts: by alignment depth no crossover, told apart in none of 2 groups; the union adds by alignment "
+              "depth at "
+              "1-4, most at 1-4 (+0.100 [+0.050, +0.150]).");
 }
 
 TEST(Groups, FollowEveryAttributeTheTaskHas) {
