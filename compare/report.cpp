@@ -139,6 +139,10 @@ void write_report(std::filesystem::path const& file, Result const& result, Analy
     write_atomically(file, [&](std::ostream& out) { out << html; });
 }
 
+std::string statistics_json(Result const& result, Analysis const& analysis) {
+    return to_json(result, analysis).dump(1) + "\n";
+}
+
 void write_figures(std::filesystem::path const& directory, std::vector<Figure> const& figures) {
     std::filesystem::create_directories(directory);
     for (auto const& figure : figures) {
@@ -153,7 +157,7 @@ void write_outputs(std::filesystem::path const& directory, Result const& result,
     write_result(directory / "result.json", result);
     auto const analysis = analyse(result, options);
     write_text(directory / "table.tsv", summary_tsv(result, analysis));
-    write_text(directory / "statistics.json", to_json(result, analysis).dump(1) + "\n");
+    write_text(directory / "statistics.json", statistics_json(result, analysis));
     write_text(directory / "leaks.tsv", leak_tsv(result, analysis));
     write_figures(directory / "figures", make_figures(result, analysis));
     write_report(directory / "report.html", result, analysis);

@@ -14,6 +14,9 @@ std::string report_html(Result const& result, Analysis const& analysis);
 
 void write_report(std::filesystem::path const& file, Result const& result, Analysis const& analysis);
 
+/// Every number of the report that is no prediction, as the text of statistics.json.
+std::string statistics_json(Result const& result, Analysis const& analysis);
+
 /// Each figure's data as ID.tsv and its drawings as ID-0.svg, ID-1.svg, ... into a folder, made where it is missing.
 void write_figures(std::filesystem::path const& directory, std::vector<Figure> const& figures);
 
