@@ -17,7 +17,7 @@ bool has_kind(Result const& result, TaskKind kind) {
 std::string task_definitions(Result const& result) {
     std::string html;
     if (has_kind(result, TaskKind::residue_class))
-        html += definition("Secondary structure",
+        html += definition("Labels of residues: secondary structure, your own",
                            "Q3 and Q8: share of residues whose class is right, over resolved residues. TAPE itself "
                            "ignored the mask of resolved residues; the details print both.");
     if (has_kind(result, TaskKind::residue_pair))
@@ -31,11 +31,11 @@ std::string task_definitions(Result const& result) {
             "proteins. Headline: medium and long, L/5. Pairs with an unresolved end do not count.");
     if (has_kind(result, TaskKind::protein_class))
         html +=
-            definition("Remote homology",
+            definition("Classes of proteins: remote homology, your own",
                        "Top-1 and top-10 accuracy over the folds (1,195 in SCOP 1.75; a preset may take fewer and then "
                        "says so in the notes); test proteins come from superfamilies absent from training.");
     if (has_kind(result, TaskKind::protein_value))
-        html += definition("Fluorescence and stability",
+        html += definition("Values of proteins: fluorescence, stability, your own",
                            "Spearman\xE2\x80\x99s rho with average ranks on ties. <b>The unit of resampling is the "
                            "variant.</b> Variants of one protein, or of a few designs, are not independent "
                            "draws of proteins: these intervals say how sure the result is for this protein "

@@ -82,7 +82,7 @@ TEST_F(TapeReport, writes_to_stdout_and_then_nothing_else) {
 
 TEST_F(TapeReport, writes_every_figure_and_number) {
     ASSERT_EQ(report({"result.json", "--figures", "figures", "--statistics", "numbers.json"}).exit_code, 0);
-    EXPECT_TRUE(read("figures/crossover.tsv").starts_with("task\tattribute\tgroup\t"));
+    EXPECT_TRUE(read("figures/differences.tsv").starts_with("task\ta\tb\tquestion\t"));
     EXPECT_NE(read("figures/calibration-0.svg").find("<svg"), std::string::npos);
     EXPECT_NE(read("numbers.json").find("\"p_holm\""), std::string::npos);
 }
