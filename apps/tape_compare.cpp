@@ -29,7 +29,11 @@ std::string arms_help() {
             "onehot\n"
             "nor @random) their union is added as a further arm unless --no-hybrid.\n\nTasks (--tasks): all";
     for (auto const& task : tape::bundled_tasks()) text += ", " + task.name;
-    text += "\n  short names: ss, ss3, ss8, contacts, homology, gfp\n\nPresets (--preset):\n";
+    text +=
+        "\n  short names: ss, ss3, ss8, contacts, homology, gfp\n"
+        "  FILE        a task of your own, CSV or JSON: columns id, sequence, split (train, valid or test) and one of\n"
+        "              value (a number), class (a name), labels (a letter a residue), contacts (such as 3-17 4-16)\n"
+        "\nPresets (--preset):\n";
     for (auto const& preset : tape::presets()) text += "  " + preset.name + ": " + preset.summary + "\n";
     return text + "\nAll arms of a run share the same training, validation and test proteins. Features and finished "
                   "runs are kept in\n"
@@ -40,21 +44,21 @@ tape::cli::Program program() {
     std::vector<Option> options{
         {.name = "features",
          .kind = Kind::list,
-         .default_value = "msa,transformer",
-         .help = "arms to compare",
+         .default_value = {},
+         .help = "arms to compare (default: the preset's, msa,transformer for quick and full)",
          .group = "Comparison",
          .placeholder = "ARMS"},
         {.name = "tasks",
          .kind = Kind::list,
-         .default_value = "all",
-         .help = "tasks to run",
+         .default_value = {},
+         .help = "tasks to run, names or files of your own (default: the preset's, all for quick and full)",
          .group = "Comparison",
          .placeholder = "TASKS"},
         {.name = "preset",
          .default_value = "quick",
          .help = "how much of each task to use",
          .group = "Comparison",
-         .choices = {"quick", "full"}},
+         .choices = {"quick", "seed-finding", "full"}},
         {.name = "seeds",
          .kind = Kind::integer,
          .default_value = {},
@@ -123,9 +127,14 @@ tape::cli::Program program() {
          .default_value = {},
          .help = "search nothing: ready and bundled alignments only",
          .group = "Alignments"},
+        {.name = "corpus",
+         .default_value = {},
+         .help = "what a language model was pretrained on, .tdb or FASTA: its relatives of test proteins are counted",
+         .group = "Alignments",
+         .placeholder = "FILE"},
         {.name = "output",
          .default_value = "results",
-         .help = "folder for result.json, table.tsv and report.html",
+         .help = "folder for result.json, statistics.json, table.tsv, report.html and figures/",
          .group = "Output",
          .placeholder = "DIR",
          .short_name = 'o'},
@@ -141,12 +150,13 @@ tape::cli::Program program() {
     }
     return {.name = "tape-compare",
             .purpose = "compare alignment features, language models and their union on the tasks of TAPE",
-            .usage = "tape-compare [--features ARMS] [--tasks TASKS] [--preset quick|full] [-o DIR]",
+            .usage = "tape-compare [--features ARMS] [--tasks TASKS] [--preset quick|seed-finding|full] [-o DIR]",
             .options = std::move(options),
             .examples =
                 {"tape-compare --features msa,transformer --tasks all --preset quick -o results/",
                  "tape-compare --features msa,transformer --tasks fluorescence -o gfp/",
                  "tape-compare --features msa,unirep,unirep@random,onehot+msa --tasks ss,contacts --seeds 5 -o more/",
+                 "tape-compare --tasks my_assay.csv -o my_assay/", "tape-compare --preset seed-finding -o finding/",
                  "tape-compare --features msa --db swissprot.tdb --preset full --dry-run"},
             .notes = arms_help()};
 }
@@ -177,6 +187,7 @@ tape::ExperimentOptions experiment_options(Arguments const& arguments) {
                                     .alignments = {.database = arguments.text("db"),
                                                    .directory = arguments.text("msa-dir"),
                                                    .search = !arguments.flag("msa-none")},
+                                    .corpus = arguments.text("corpus"),
                                     .contact_atom = arguments.text("contact-atom") == "cb" ? tape::ContactAtom::cb
                                                                                            : tape::ContactAtom::ca,
                                     .cache = arguments.text("cache"),

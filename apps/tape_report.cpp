@@ -52,6 +52,16 @@ tape::cli::Program program() {
          .help = "headline values of every arm as a Markdown table, with TAPE's published rows; - is stdout",
          .group = "Output",
          .placeholder = "FILE.md"},
+        {.name = "statistics",
+         .default_value = {},
+         .help = "every number of the report but the predictions, as JSON; - is stdout",
+         .group = "Output",
+         .placeholder = "FILE.json"},
+        {.name = "figures",
+         .default_value = {},
+         .help = "folder for the drawings (SVG) and the data (TSV) of every figure",
+         .group = "Output",
+         .placeholder = "DIR"},
         {.name = "resamples",
          .kind = Kind::integer,
          .default_value = "1000",
@@ -69,7 +79,7 @@ tape::cli::Program program() {
     };
     program.examples = {"tape-report results/result.json -o again.html",
                         "tape-report small/result.json large/result.json -o both.html",
-                        "tape-report results/result.json --tsv table.tsv"};
+                        "tape-report results/result.json --tsv table.tsv --statistics numbers.json --figures figures/"};
     program.notes = "The table and the verdict are printed on stdout unless --quiet is given or an output goes there.\n"
                     "A report is made again in seconds, so that one that is already there is replaced.";
     return program;
@@ -92,11 +102,11 @@ std::vector<std::string> labels_of(Arguments const& arguments, std::vector<std::
 }
 
 struct Outputs {
-    std::string html, tsv, markdown; ///< "" is not wanted, "-" is stdout
+    std::string html, tsv, markdown, statistics; ///< "" is not wanted, "-" is stdout
 
     [[nodiscard]] std::vector<std::string> wanted() const {
         std::vector<std::string> names;
-        for (auto const& name : {html, tsv, markdown})
+        for (auto const& name : {html, tsv, markdown, statistics})
             if (!name.empty()) names.push_back(name);
         return names;
     }
@@ -109,7 +119,7 @@ void check_outputs(std::vector<std::string> const& inputs, std::vector<std::stri
             if (output != "-" && fs::equivalent(input, output, ignored))
                 throw tape::usage_error{"an output would overwrite the input " + input + "; choose another name"};
     if (std::ranges::count(outputs, "-") > 1)
-        throw tape::usage_error{"only one of --output, --tsv and --markdown can be stdout"};
+        throw tape::usage_error{"only one of --output, --tsv, --markdown and --statistics can be stdout"};
 }
 
 tape::Result read_all(Arguments const& arguments) {
@@ -121,14 +131,17 @@ tape::Result read_all(Arguments const& arguments) {
 }
 
 void report(Arguments const& arguments) {
-    Outputs const outputs{arguments.text("output"), arguments.text("tsv"), arguments.text("markdown")};
+    Outputs const outputs{arguments.text("output"), arguments.text("tsv"), arguments.text("markdown"),
+                          arguments.text("statistics")};
+    std::string const figures = arguments.text("figures");
     auto const wanted = outputs.wanted();
     check_outputs(arguments.positional(), wanted);
     auto const result = read_all(arguments);
     if (arguments.flag("dry-run")) {
         std::cout << result.tasks.size() << " tasks, " << result.arms.size() << " arms; would write";
         for (auto const& name : wanted) std::cout << ' ' << name;
-        std::cout << (wanted.empty() ? " the table to stdout" : "") << '\n';
+        if (!figures.empty()) std::cout << ' ' << figures;
+        std::cout << (wanted.empty() && figures.empty() ? " the table to stdout" : "") << '\n';
         return;
     }
     tape::ResamplingOptions options;
@@ -140,6 +153,8 @@ void report(Arguments const& arguments) {
     if (!outputs.html.empty()) tape::write_report(outputs.html, result, analysis);
     if (!outputs.tsv.empty()) tape::write_text(outputs.tsv, tape::summary_tsv(result, analysis));
     if (!outputs.markdown.empty()) tape::write_text(outputs.markdown, tape::summary_markdown(result, analysis));
+    if (!outputs.statistics.empty()) tape::write_text(outputs.statistics, tape::statistics_json(result, analysis));
+    if (!figures.empty()) tape::write_figures(figures, tape::make_figures(result, analysis));
     if (!arguments.flag("quiet") && std::ranges::count(wanted, "-") == 0)
         std::cout << tape::summary_text(result, analysis);
 }

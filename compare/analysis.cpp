@@ -1,8 +1,10 @@
 #include "compare/analysis.hpp"
 
+#include "compare/analysis_groups.hpp"
 #include "data/error.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -55,19 +57,6 @@ std::vector<ScoreTable> score_tables(TaskResult const& task, TaskAnalysis const&
     return tables;
 }
 
-ScoreTable subset(ScoreTable const& table, std::vector<std::size_t> const& examples) {
-    ScoreTable part = table;
-    for (auto& arm : part)
-        for (auto& run : arm) {
-            ExampleScores const whole = run;
-            run.first.clear();
-            run.second.clear();
-            for (std::size_t const i : examples)
-                run.first.push_back(whole.first[i]), run.second.push_back(whole.second[i]);
-        }
-    return part;
-}
-
 double mean(std::vector<double> const& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
@@ -76,14 +65,6 @@ std::vector<double> evaluate_all(std::vector<ExampleScores> const& runs) {
     std::vector<double> values;
     for (auto const& run : runs) values.push_back(evaluate(run));
     return values;
-}
-
-std::vector<Interval> intervals_of(ScoreTable const& table, ResamplingOptions const& options) {
-    auto const replicates = bootstrap({&table, 1}, options)[0];
-    std::vector<Interval> intervals;
-    for (std::size_t arm = 0; arm < table.size(); ++arm)
-        intervals.push_back(percentile_interval(mean(evaluate_all(table[arm])), replicates[arm], options.level));
-    return intervals;
 }
 
 struct Pairing {
@@ -185,92 +166,6 @@ Difference difference_of(Pairing const& pairing, TaskAnalysis const& task, Score
     return difference;
 }
 
-std::string short_number(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, value < 10 && value != std::floor(value) ? "%.1f" : "%.0f", value);
-    return text;
-}
-
-/// Cuts sorted examples into `count` groups of like size; equal values stay together.
-std::vector<std::vector<std::size_t>> quantile_groups(std::vector<double> const& values, std::size_t count) {
-    std::vector<std::size_t> order(values.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return values[a] < values[b]; });
-    std::vector<std::vector<std::size_t>> groups;
-    for (std::size_t begin = 0, g = 0; begin < order.size() && g < count; ++g) {
-        std::size_t end = std::max(begin + 1, order.size() * (g + 1) / count);
-        while (end < order.size() && values[order[end]] == values[order[end - 1]]) ++end;
-        groups.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(begin),
-                            order.begin() + static_cast<std::ptrdiff_t>(end));
-        begin = end;
-    }
-    return groups;
-}
-
-GroupedEstimates group_by(std::vector<double> const& values, std::vector<std::vector<std::size_t>> const& groups,
-                          ScoreTable const& table, ResamplingOptions const& options) {
-    GroupedEstimates grouping;
-    for (auto const& examples : groups) {
-        if (examples.size() < 10) continue;
-        auto const [low, high] = std::minmax_element(examples.begin(), examples.end(),
-                                                     [&](auto a, auto b) { return values[a] < values[b]; });
-        GroupedEstimates::Group group{
-            .label = {}, .low = values[*low], .high = values[*high], .examples = examples.size(), .arms = {}};
-        group.label = group.low == group.high ? short_number(group.low)
-                                              : short_number(group.low) + "\xE2\x80\x93" + short_number(group.high);
-        group.arms = intervals_of(subset(table, examples), options);
-        grouping.groups.push_back(std::move(group));
-    }
-    return grouping;
-}
-
-constexpr double least_depth_ratio = 1.5; ///< between the deepest and the shallowest alignment of a task
-
-/// Depth of the alignment, from the first arm that has one which varies.
-void add_depth_grouping(TaskResult const& task, std::vector<Arm> const& arms, TaskAnalysis& analysis,
-                        ScoreTable const& table, ResamplingOptions const& options) {
-    for (auto const& arm : arms) {
-        auto const found = task.evidence.find(arm.name);
-        if (found == task.evidence.end() || found->second.depth.empty()) continue;
-        std::vector<double> const depth{found->second.depth.begin(), found->second.depth.end()};
-        auto grouping =
-            group_by(depth, quantile_groups(depth, std::min<std::size_t>(5, depth.size() / 10)), table, options);
-        if (grouping.groups.size() < 2) continue;
-        // Variants of one protein share an alignment but for their own row: nothing to tell apart by depth.
-        if (std::ranges::max(depth) < least_depth_ratio * std::ranges::min(depth)) continue;
-        grouping.attribute = "depth";
-        grouping.title = "effective sequences in the alignment (Neff at 80% identity)";
-        analysis.groupings.push_back(std::move(grouping));
-        return;
-    }
-}
-
-/// Small whole numbers keep a group each; the sparse tail is put together.
-void add_mutation_grouping(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table,
-                           ResamplingOptions const& options) {
-    std::vector<double> mutations;
-    for (auto const& example : task.examples) {
-        auto const found = example.attributes.find("num_mutations");
-        if (found == example.attributes.end()) return;
-        mutations.push_back(std::strtod(found->second.c_str(), nullptr));
-    }
-    std::map<double, std::vector<std::size_t>> exact;
-    for (std::size_t i = 0; i < mutations.size(); ++i) exact[mutations[i]].push_back(i);
-    std::vector<std::vector<std::size_t>> groups;
-    std::size_t const enough = std::max<std::size_t>(30, mutations.size() / 100);
-    for (auto& [count, examples] : exact) {
-        if (!groups.empty() && (examples.size() < enough || groups.back().size() < enough))
-            groups.back().insert(groups.back().end(), examples.begin(), examples.end());
-        else
-            groups.push_back(std::move(examples));
-    }
-    auto grouping = group_by(mutations, groups, table, options);
-    if (grouping.groups.size() < 2) return;
-    grouping.attribute = "num_mutations";
-    grouping.title = "mutations away from the wild type";
-    analysis.groupings.push_back(std::move(grouping));
-}
-
 void add_without_leaked(TaskResult const& task, TaskAnalysis& analysis, ScoreTable const& table,
                         ResamplingOptions const& options) {
     std::vector<std::size_t> clean;
@@ -280,7 +175,24 @@ void add_without_leaked(TaskResult const& task, TaskAnalysis& analysis, ScoreTab
     }
     analysis.in_training = task.examples.size() - clean.size();
     if (analysis.in_training > 0 && !clean.empty())
-        analysis.without_leaked = intervals_of(subset(table, clean), options);
+        analysis.without_leaked = estimate_subset(table, clean, {}, options).arms;
+}
+
+/// Language model minus alignment and union minus its better part, with the indices of their arms.
+std::vector<std::array<std::size_t, 2>> add_gaps(TaskAnalysis& analysis) {
+    std::vector<std::array<std::size_t, 2>> pairs;
+    auto const index_of = [&](std::string const& arm) {
+        return static_cast<std::size_t>(std::ranges::find(analysis.arms, arm, &ArmEstimate::arm) -
+                                        analysis.arms.begin());
+    };
+    for (auto const question : {Question::sources, Question::joined}) {
+        auto const found = std::ranges::find(analysis.differences, question, &Difference::question);
+        if (found == analysis.differences.end()) continue;
+        bool const swap = question == Question::sources; // differences say alignment minus language model
+        analysis.gaps.push_back({swap ? found->b : found->a, swap ? found->a : found->b, question});
+        pairs.push_back({index_of(analysis.gaps.back().a), index_of(analysis.gaps.back().b)});
+    }
+    return pairs;
 }
 
 void add_arms(Result const& result, TaskResult const& task, TaskAnalysis& analysis) {
@@ -318,8 +230,12 @@ TaskAnalysis analyse_task(Result const& result, TaskResult const& task, Resampli
     if (!tables.empty()) {
         for (auto const& pairing : PairingBuilder{ran, values}.build())
             analysis.differences.push_back(difference_of(pairing, analysis, tables[0], replicates[0], options));
-        add_depth_grouping(task, ran, analysis, tables[0], options);
-        add_mutation_grouping(task, analysis, tables[0], options);
+        auto const pairs = add_gaps(analysis);
+        analysis.groupings = group_examples(task, ran, tables[0], pairs, options);
+        analysis.leaks = audit_leaks(task, tables[0], pairs, options);
+        for (auto const& arm : analysis.arms)
+            if (auto calibration = calibration_of(task, arm.arm, options))
+                analysis.calibrations.push_back(std::move(*calibration));
         add_without_leaked(task, analysis, tables[0], options);
     }
     return analysis;

@@ -1,13 +1,14 @@
 #pragma once
 
+#include "compare/calibration.hpp"
 #include "compare/metrics.hpp"
 #include "compare/statistics.hpp"
 
 #include <string>
 #include <vector>
 
-// From predictions to every number of the report: metrics with intervals, paired differences, and both by depth of the
-// alignment or by number of mutations. Tables, figures and the verdict read this and compute nothing themselves.
+// From predictions to every number of the report: metrics with intervals, paired differences, both within groups of
+// proteins, calibration, leaks. Tables, figures and the verdict read this and compute nothing themselves.
 namespace tape {
 
 /// A metric of an arm with its interval.
@@ -48,26 +49,50 @@ struct Difference {
     [[nodiscard]] bool significant() const;
 };
 
-/// The headline metric within groups of examples.
+/// Two arms whose difference is followed through the groups of a task, a - b.
+struct Gap {
+    std::string a, b;
+    Question question{}; ///< sources (here language model minus alignment) or joined
+};
+
+/// The headline metric within groups of examples, ten examples each at least.
 struct GroupedEstimates {
-    std::string attribute; ///< "depth", "num_mutations"
+    std::string attribute; ///< "depth", "num_mutations", "length", "structure", "identity"
     std::string title;     ///< "effective sequences in the alignment (Neff)"
+    bool ordered = true;   ///< groups ascend; else they are kinds
     struct Group {
         std::string label;        ///< "8-31"
-        double low = 0, high = 0; ///< least and greatest value inside
+        double low = 0, high = 0; ///< least and greatest value inside; NaN where groups have names only
         std::size_t examples = 0;
         std::vector<Interval> arms; ///< parallel to TaskAnalysis::arms
+        std::vector<Interval> gaps; ///< paired differences, parallel to TaskAnalysis::gaps
     };
-    std::vector<Group> groups; ///< ascending
+    std::vector<Group> groups;
+};
+
+/// Test proteins with a relative among the sequences something was learnt or read from, and the results without them.
+struct LeakAudit {
+    std::string set, name;       ///< as Relatives
+    double least_identity = 0.3; ///< from which a relative counts
+    double coverage = 0.8;       ///< of the test protein, at least
+    std::size_t leaked = 0, identical = 0;
+    double median = 0,
+           upper_quartile = 0; ///< identity with the closest relative, over the test proteins; 0 = none found
+    std::vector<Interval>
+        without; ///< headline of the others, parallel to arms; empty if none or fewer than ten are left
+    std::vector<Interval> gaps_without; ///< parallel to TaskAnalysis::gaps
 };
 
 struct TaskAnalysis {
     std::vector<Metric> metrics;
     std::vector<ArmEstimate> arms; ///< in the order of Result::arms; arms without a run of this task are absent
     std::vector<Difference> differences;
+    std::vector<Gap> gaps; ///< language model minus alignment, union minus its better part: the first of each
     std::vector<GroupedEstimates> groupings;
-    std::size_t in_training = 0;          ///< test examples whose sequence also stands in the training part
-    std::vector<Interval> without_leaked; ///< headline without those, parallel to arms; empty if there are none
+    std::vector<LeakAudit> leaks;          ///< one a set that was searched
+    std::vector<Calibration> calibrations; ///< one an arm, for classifiers
+    std::size_t in_training = 0;           ///< test examples whose sequence also stands in the training part
+    std::vector<Interval> without_leaked;  ///< headline without those, parallel to arms; empty if there are none
 };
 
 struct Analysis {

@@ -3,6 +3,7 @@
 #include "compare/experiment_contacts.hpp"
 #include "compare/experiment_figures.hpp"
 #include "compare/experiment_heads.hpp"
+#include "compare/experiment_relatives.hpp"
 #include "compare/experiment_sources.hpp"
 #include "compare/experiment_store.hpp"
 #include "compare/metrics.hpp"
@@ -12,11 +13,15 @@
 #include "data/io.hpp"
 #include "data/parallel.hpp"
 #include "features/msa_source.hpp"
+#include "features/search_database.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <numeric>
 #include <set>
@@ -27,11 +32,14 @@ namespace {
 
 /// Raised whenever a head, its training or this file changes what a run predicts, so that stored runs are not taken for
 /// new.
-constexpr int head_version = 3;
+constexpr int head_version = 4;
+constexpr int most_heads_at_once = 8; // each holds its training features
 constexpr std::size_t showcase_count = 3;
 constexpr std::size_t embedded_variants = 1000;
 constexpr std::size_t least_variants = 10; ///< of a parent, for a rank correlation
 constexpr std::size_t alignment_rows_shown = 40;
+constexpr std::size_t showcase_rows_shown = 10;
+constexpr int audit_version = 1;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -100,6 +108,8 @@ std::vector<Protein> proteins_of(std::initializer_list<std::vector<Example> cons
     return proteins;
 }
 
+std::vector<std::size_t> showcase(TaskData const& data, EvidenceRow const* evidence);
+
 /// Runs one grid. Members live as long as the grid does.
 class Grid {
   public:
@@ -123,9 +133,14 @@ class Grid {
     std::string key_of(TaskData const& data, Job const& job);
     bool is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const;
     void prepare(TaskData const& data, Job const& job);
-    StoredRun fit(TaskData const& data, Job const& job);
+    [[nodiscard]] int heads_at_once(TaskKind kind) const;
+    std::map<std::string, StoredRun> fit_missing(TaskData const& data, std::vector<Job> const& jobs);
+    StoredRun fit(TaskData const& data, Job const& job, int threads);
     void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
                           std::vector<Job> const& jobs, Result& result) const;
+    void add_alignments(TaskData const& data, TaskResult const& task, Result& result);
+    void add_relatives(TaskData const& data, TaskResult& task);
+    std::vector<float> audited(std::string const& key, std::function<std::vector<float>()> const& compute) const;
     void add_fluorescence_figures(TaskData const& data, Result& result);
     void say(std::string const& text) const;
 
@@ -146,7 +161,7 @@ SourceSettings Grid::source_settings(Plan const& plan) {
 }
 
 void Grid::say(std::string const& text) const {
-    if (!plan_.options.quiet) std::cerr << text << '\n';
+    if (!plan_.options.quiet) std::cerr << text + '\n'; // one piece: heads speak from several threads
 }
 
 std::string Grid::key_of(TaskData const& data, Job const& job) {
@@ -190,13 +205,40 @@ void Grid::prepare(TaskData const& data, Job const& job) {
     }
 }
 
-StoredRun Grid::fit(TaskData const& data, Job const& job) {
-    prepare(data, job);
+/// Network heads train one thread each, several side by side: rounding inside matrix products depends on the number of
+/// threads, so that a head's answer would depend on it too, and two busy threads of one small head wait for each other
+/// most of the time. Exact heads sum in a fixed order and hold N x D features each: one after another, all threads.
+int Grid::heads_at_once(TaskKind kind) const {
+    bool const network = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
+    if (!network || plan_.options.device == "cuda") return 1;
+    return std::min(resolve_threads(plan_.options.threads), most_heads_at_once);
+}
+
+/// Every run of the jobs by key: found in the store, or fitted and stored as soon as it is done.
+std::map<std::string, StoredRun> Grid::fit_missing(TaskData const& data, std::vector<Job> const& jobs) {
+    std::map<std::string, StoredRun> done;
+    std::vector<Job const*> missing;
+    for (auto const& job : jobs) {
+        if (done.contains(job.key)) continue;
+        auto stored = plan_.options.force ? std::nullopt : store_.find(job.key);
+        if (!stored || !is_complete(*stored, data, job)) missing.push_back(&job), stored.emplace();
+        done.emplace(job.key, std::move(*stored));
+    }
+    for (auto const* job : missing) prepare(data, *job);
+    bool const network = data.task.kind == TaskKind::residue_class || data.task.kind == TaskKind::residue_pair;
+    int const threads = network ? 1 : plan_.options.threads;
+    parallel_for(missing.size(), heads_at_once(data.task.kind), [&](std::size_t k, int) {
+        auto& place = done.at(missing[k]->key);
+        place = fit(data, *missing[k], threads);
+        store_.store(missing[k]->key, place);
+    });
+    return done;
+}
+
+StoredRun Grid::fit(TaskData const& data, Job const& job, int threads) {
     JoinedFeatures const features{pool_.sources(*job.arm, job.seed)};
-    HeadOptions const options{.seed = job.seed,
-                              .threads = plan_.options.threads,
-                              .device = plan_.options.device,
-                              .max_epochs = data.max_epochs};
+    HeadOptions const options{
+        .seed = job.seed, .threads = threads, .device = plan_.options.device, .max_epochs = data.max_epochs};
     auto const start = std::chrono::steady_clock::now();
     StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
     stored.run.head_seconds = seconds_since(start);
@@ -219,6 +261,7 @@ TaskResult Grid::run_task(TaskData const& data, Result& result) {
                     .examples = {},
                     .runs = {},
                     .evidence = {},
+                    .relatives = {},
                     .notes = data.notes};
     for (auto const& example : data.test)
         task.examples.push_back(test_example(example, data.task.kind, plan_.options.contact_atom));
@@ -227,16 +270,8 @@ TaskResult Grid::run_task(TaskData const& data, Result& result) {
     // Test first: what a source derives from the order (parents of variants) then depends least on --train-limit.
     pool_.prepare(proteins_of({&data.test, &data.train, &data.valid}));
     auto const jobs = jobs_of(data);
-    std::map<std::string, StoredRun> done; // by key
+    auto const done = fit_missing(data, jobs);
     for (auto const& job : jobs) {
-        if (!done.contains(job.key)) {
-            auto stored = plan_.options.force ? std::nullopt : store_.find(job.key);
-            if (!stored || !is_complete(*stored, data, job)) {
-                stored = fit(data, job);
-                store_.store(job.key, *stored);
-            }
-            done.emplace(job.key, std::move(*stored));
-        }
         auto const& stored = done.at(job.key);
         Run run = stored.run;
         run.arm = job.arm->name;
@@ -246,7 +281,49 @@ TaskResult Grid::run_task(TaskData const& data, Result& result) {
     }
     if (auto note = within_parents_note(task); !note.empty()) task.notes.push_back(std::move(note));
     if (data.task.kind == TaskKind::residue_pair) add_contact_maps(data, done, jobs, result);
+    add_alignments(data, task, result);
+    add_relatives(data, task);
     return task;
+}
+
+/// Identities of the leak audit from the cache, or computed and kept.
+std::vector<float> Grid::audited(std::string const& key, std::function<std::vector<float>()> const& compute) const {
+    auto const file =
+        plan_.options.cache / "relatives" / (content_hash(std::to_string(audit_version) + '\n' + key) + ".json");
+    if (std::filesystem::exists(file)) {
+        auto const known = nlohmann::json::parse(read_text(file), nullptr, false);
+        if (known.is_array()) return known.get<std::vector<float>>();
+    }
+    auto const identities = compute();
+    std::filesystem::create_directories(file.parent_path());
+    write_text(file, nlohmann::json(identities).dump());
+    return identities;
+}
+
+void Grid::add_relatives(TaskData const& data, TaskResult& task) {
+    auto const start = std::chrono::steady_clock::now();
+    auto const& options = plan_.options;
+    auto const test = proteins_of({&data.test}), train = proteins_of({&data.train});
+    auto const add = [&](std::string set, std::string name, std::string const& key, auto const& compute) {
+        task.relatives.push_back(
+            {std::move(set), std::move(name), relative_coverage, audited(data.hash + '\n' + key, compute)});
+    };
+    add("training", std::to_string(train.size()) + " training proteins", "training",
+        [&] { return closest_identities(test, train, options.threads); });
+#ifdef TAPE_WITH_SEARCH
+    auto const search = [&](std::string const& set, std::filesystem::path const& file) {
+        auto const database = searchable_database(file, options.cache, true);
+        add(set, file.filename().string(), content_hash_of_file(database),
+            [&] { return closest_identities(test, database, options.threads); });
+    };
+    bool const searched = options.alignments.search && std::ranges::any_of(plan_.arms, [](ArmSpec const& arm) {
+                              return std::ranges::find(arm.sources, "msa", &SourceSpec::name) != arm.sources.end();
+                          });
+    if (searched)
+        search("database", options.alignments.database.empty() ? starter_database() : options.alignments.database);
+    if (!options.corpus.empty()) search("corpus", options.corpus);
+#endif
+    say("  identity of the test proteins to what was read" + in_seconds(seconds_since(start)));
 }
 
 /// Shows the test proteins whose alignments are of median depth (of median length where no arm has alignments): neither
@@ -283,6 +360,23 @@ void Grid::add_contact_maps(TaskData const& data, std::map<std::string, StoredRu
         }
 }
 
+/// Alignments of the showcase proteins of residue tasks, as the first arm with an alignment reads them.
+void Grid::add_alignments(TaskData const& data, TaskResult const& task, Result& result) {
+    if (data.task.kind != TaskKind::residue_class && data.task.kind != TaskKind::residue_pair) return;
+    for (auto const& arm : plan_.arms)
+        for (auto const& spec : arm.sources) {
+            auto* const source = dynamic_cast<MsaSource*>(&pool_.source(spec, plan_.seeds.front()).source());
+            auto const evidence = task.evidence.find(arm.name);
+            if (source == nullptr || evidence == task.evidence.end()) continue;
+            for (std::size_t const index : showcase(data, &evidence->second)) {
+                auto const& protein = data.test[index].protein;
+                result.alignments.push_back(
+                    shown_alignment(data.task.name, protein, source->alignment(protein), showcase_rows_shown));
+            }
+            return;
+        }
+}
+
 void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     auto const start = std::chrono::steady_clock::now();
     std::vector<Example> sample;
@@ -301,9 +395,8 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
         }
     // One thread a map: its many short steps would wait for each other's threads on a busy machine.
     result.embeddings.resize(shown.size());
-    parallel_for(shown.size(), plan_.options.threads, [&](std::size_t k, int) {
-        result.embeddings[k] = embedding_sample(shown[k], sample, pooled[k], 1);
-    });
+    parallel_for(shown.size(), plan_.options.threads,
+                 [&](std::size_t k, int) { result.embeddings[k] = embedding_sample(shown[k], sample, pooled[k], 1); });
     std::vector<Example> variants;
     for (auto const& split : {data.task.train, data.task.valid, data.task.test})
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
@@ -354,6 +447,8 @@ bool depends_on_seed(TaskKind kind, ArmSpec const& arm) {
 Plan make_plan(ExperimentOptions options) {
     Preset const& preset = find_preset(options.preset);
     if (options.cache.empty()) options.cache = cache_directory();
+    if (options.features.empty()) options.features = preset.features;
+    if (options.tasks.empty()) options.tasks = preset.tasks;
     if (!options.seeds) options.seeds = preset.seeds;
     options.alignments.rounds = options.rounds.value_or(preset.search_rounds);
     if (*options.seeds < 1)
@@ -365,8 +460,7 @@ Plan make_plan(ExperimentOptions options) {
               .tasks = {}};
     for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
     for (auto const& task : parse_tasks(options.tasks)) {
-        auto const found = preset.limits.find(task.name);
-        TaskLimits limits = found == preset.limits.end() ? TaskLimits{} : found->second;
+        TaskLimits limits = limits_of(preset, task);
         if (options.train_limit) limits.train = *options.train_limit;
         if (options.valid_limit) limits.valid = *options.valid_limit;
         if (options.test_limit) limits.test = *options.test_limit;

@@ -23,17 +23,19 @@ enum class ContactAtom {
 inline constexpr float contact_distance = 8.0F;
 inline constexpr int minimum_separation = 6;
 
-/// What the user asks for; an empty optional takes the preset's value.
+/// What the user asks for; an empty optional or list takes the preset's value.
 struct ExperimentOptions {
-    std::vector<std::string> features{"msa", "transformer"};
+    std::vector<std::string> features; ///< empty = the preset's
     bool baseline = true; ///< add `onehot`
     bool hybrid = true;   ///< add the union of the plain arms
-    std::vector<std::string> tasks{"all"};
+    std::vector<std::string> tasks; ///< empty = the preset's
     std::string preset = "quick";
     std::optional<std::size_t> train_limit, valid_limit, test_limit; ///< per task
     std::optional<int> seeds, rounds, max_epochs;
     std::uint64_t seed = 0; ///< the first seed; the others follow
     AlignmentSettings alignments;
+    std::filesystem::path
+        corpus; ///< what a language model was pretrained on, .tdb or FASTA: for the leak audit; may be empty
     ContactAtom contact_atom = ContactAtom::ca;
     std::filesystem::path cache; ///< features, databases and finished runs; empty = cache_directory()
     std::string device = "auto";

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <tuple>
 
 namespace tape {
 
@@ -28,9 +30,33 @@ bool in_contact(Position const& a, Position const& b) {
     return square < contact_distance * contact_distance;
 }
 
+/// Labels of a protein whose contacts are listed instead of its positions.
+std::vector<std::int8_t> listed_labels(Example const& example) {
+    std::size_t const length = example.protein.residues.size();
+    std::vector<std::int8_t> labels(length * length, 0);
+    for (auto const& [i, j] : example.contacts) {
+        labels[static_cast<std::size_t>(i) * length + static_cast<std::size_t>(j)] = 1;
+        labels[static_cast<std::size_t>(j) * length + static_cast<std::size_t>(i)] = 1;
+    }
+    for (std::size_t i = 0; i < length; ++i)
+        for (std::size_t j = 0; j < length; ++j)
+            if (example.valid_mask[i] == 0 || example.valid_mask[j] == 0) labels[i * length + j] = -1;
+    return labels;
+}
+
+std::vector<std::array<int, 2>> listed_contacts(Example const& example) {
+    std::set<std::array<int, 2>> contacts;
+    for (auto const& [i, j] : example.contacts)
+        if (j - i >= minimum_separation && example.valid_mask[static_cast<std::size_t>(i)] != 0 &&
+            example.valid_mask[static_cast<std::size_t>(j)] != 0)
+            contacts.insert({i, j});
+    return {contacts.begin(), contacts.end()};
+}
+
 } // namespace
 
 std::vector<std::int8_t> contact_labels(Example const& example, ContactAtom atom) {
+    if (example.ca.empty()) return listed_labels(example);
     auto const positions = deciding_positions(example, atom);
     std::size_t const length = positions.size();
     std::vector<std::int8_t> labels(length * length, -1);
@@ -42,6 +68,7 @@ std::vector<std::int8_t> contact_labels(Example const& example, ContactAtom atom
 }
 
 std::vector<std::array<int, 2>> true_contacts(Example const& example, ContactAtom atom) {
+    if (example.ca.empty()) return listed_contacts(example);
     auto const positions = deciding_positions(example, atom);
     int const length = static_cast<int>(positions.size());
     std::vector<std::array<int, 2>> contacts;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 
 namespace tape {
 
@@ -75,6 +76,14 @@ std::vector<double> mean_where_mutated(std::string const& wild_type, std::span<E
     return sum;
 }
 
+/// Linear interpolation between order statistics, as NumPy's default.
+double quantile(std::vector<double> const& sorted, double share) {
+    double const position = share * static_cast<double>(sorted.size() - 1);
+    auto const below = static_cast<std::size_t>(position);
+    double const above = sorted[std::min(below + 1, sorted.size() - 1)];
+    return sorted[below] + (position - static_cast<double>(below)) * (above - sorted[below]);
+}
+
 double spearman_where_known(std::vector<double> const& x, std::vector<double> const& y) {
     std::vector<double> known_x, known_y;
     for (std::size_t i = 0; i < x.size(); ++i)
@@ -83,6 +92,50 @@ double spearman_where_known(std::vector<double> const& x, std::vector<double> co
 }
 
 } // namespace
+
+std::vector<MutationCount> count_mutations(std::span<Example const> variants) {
+    std::map<int, std::vector<double>> values;
+    for (auto const& variant : variants)
+        if (int const mutations = mutation_count(variant); mutations >= 0) values[mutations].push_back(variant.value);
+    std::vector<MutationCount> counts;
+    for (auto& [mutations, sorted] : values) {
+        std::ranges::sort(sorted);
+        counts.push_back({.mutations = mutations,
+                          .variants = sorted.size(),
+                          .low = quantile(sorted, .05),
+                          .lower_quartile = quantile(sorted, .25),
+                          .median = quantile(sorted, .5),
+                          .upper_quartile = quantile(sorted, .75),
+                          .high = quantile(sorted, .95)});
+    }
+    return counts;
+}
+
+ShownAlignment shown_alignment(std::string const& task, Protein const& protein, Msa const& alignment,
+                               std::size_t shown_rows) {
+    ShownAlignment shown{.task = task,
+                         .id = protein.id,
+                         .source = alignment.source,
+                         .depth = alignment.rows.size(),
+                         .row_ids = {},
+                         .rows = {},
+                         .entropy = {}};
+    int const shift = best_shift(protein.residues, decode_residues(alignment.rows.front().columns));
+    auto const profile = make_profile(alignment);
+    for (int i = 0; i < static_cast<int>(protein.residues.size()); ++i) {
+        int const column = i + shift;
+        bool const covered = column >= 0 && column < static_cast<int>(profile.entropy.size());
+        shown.entropy.push_back(covered ? static_cast<float>(profile.entropy[column])
+                                        : std::numeric_limits<float>::quiet_NaN());
+    }
+    std::size_t const count = std::min(shown_rows, alignment.rows.size());
+    for (std::size_t k = 0; k < count; ++k) {
+        auto const& row = alignment.rows[k * alignment.rows.size() / count];
+        shown.row_ids.push_back(row.id);
+        shown.rows.push_back(row_text(row.columns, shift, protein.residues.size()));
+    }
+    return shown;
+}
 
 PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants,
                                        std::size_t shown_rows) {
@@ -105,6 +158,7 @@ PositionStatistics position_statistics(Msa const& alignment, std::span<Example c
     result.spearman_all = spearman_where_known(result.entropy, result.mean_value);
     result.spearman_single = spearman_where_known(result.entropy, result.mean_single);
 
+    result.by_mutations = count_mutations(variants);
     std::size_t const shown = std::min(shown_rows, alignment.rows.size());
     for (std::size_t k = 0; k < shown; ++k) {
         auto const& row = alignment.rows[k * alignment.rows.size() / shown];

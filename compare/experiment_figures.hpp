@@ -23,6 +23,13 @@ namespace tape {
 /// the alignment, the query first. O(variants x L).
 PositionStatistics position_statistics(Msa const& alignment, std::span<Example const> variants, std::size_t shown_rows);
 
+/// Values of the variants by their attribute num_mutations, ascending; variants without it are left out.
+std::vector<MutationCount> count_mutations(std::span<Example const> variants);
+
+/// Rows of a protein's alignment over its residues, taken evenly, the first one first; entropy as above.
+ShownAlignment shown_alignment(std::string const& task, Protein const& protein, Msa const& alignment,
+                               std::size_t shown_rows);
+
 /// t-SNE of pooled features of variants.
 /// @param pooled  N x D, parallel to `variants`
 EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants,

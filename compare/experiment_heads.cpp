@@ -50,8 +50,9 @@ StoredRun fit_residues(TaskData const& data, JoinedFeatures const& features, Hea
         Prediction prediction;
         for (Eigen::Index i = 0; i < probabilities.rows(); ++i) {
             Eigen::Index best = 0;
-            probabilities.row(i).maxCoeff(&best);
+            float const probability = probabilities.row(i).maxCoeff(&best);
             prediction.residue_classes.push_back(static_cast<std::int16_t>(best));
+            prediction.confidence.push_back(stored_confidence(probability));
         }
         stored.run.predictions.push_back(std::move(prediction));
     }
@@ -112,6 +113,7 @@ StoredRun fit_classes(TaskData const& data, JoinedFeatures const& features, Head
         });
         Prediction prediction;
         for (auto next = order.begin(); next != top; ++next) prediction.top_classes.push_back(classes[*next]);
+        prediction.confidence = {stored_confidence(fit.probabilities(row, order.front()))};
         stored.run.predictions.push_back(std::move(prediction));
     }
     return stored;

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int store_version = 1;
+constexpr int store_version = 2;
 
 template <typename T> json to_binary(std::vector<T> const& values) {
     std::vector<std::uint8_t> bytes(values.size() * sizeof(T));
@@ -33,6 +33,7 @@ json to_json(Prediction const& prediction) {
     return {{"residues", to_binary(prediction.residue_classes)},
             {"pairs", to_binary(prediction.pairs)},
             {"classes", to_binary(prediction.top_classes)},
+            {"confidence", to_binary(prediction.confidence)},
             {"value", prediction.value}};
 }
 
@@ -40,6 +41,7 @@ Prediction prediction_from(json const& value) {
     return {.residue_classes = from_binary<std::int16_t>(value.at("residues")),
             .pairs = from_binary<PairPrediction>(value.at("pairs")),
             .top_classes = from_binary<int>(value.at("classes")),
+            .confidence = from_binary<float>(value.at("confidence")),
             .value = value.at("value").get<double>()};
 }
 

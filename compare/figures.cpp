@@ -224,112 +224,15 @@ Figure difference_figure(Result const& result, Analysis const& analysis) {
     return figure;
 }
 
-namespace {
-
-struct GroupPlot {
-    static constexpr double left = 44, plot_width = 330, plot_height = 190, top = 22;
-    Span span;
-    std::size_t groups = 0;
-
-    [[nodiscard]] double x_of(std::size_t group, double dodge) const {
-        return left + plot_width * (static_cast<double>(group) + 0.5) / static_cast<double>(groups) + dodge;
-    }
-    [[nodiscard]] double y_of(double value) const {
-        return top + plot_height * (span.high - value) / (span.high - span.low);
-    }
-};
-
-void draw_series(Svg& svg, GroupPlot const& plot, GroupedEstimates const& grouping, std::size_t arm,
-                 PlotRow const& style, double dodge, int run) {
-    std::string line;
-    std::string const stroke = "a" + std::to_string(style.colour), fill = "f" + std::to_string(style.colour);
-    for (std::size_t g = 0; g < grouping.groups.size(); ++g) {
-        auto const& interval = grouping.groups[g].arms[arm];
-        if (!std::isfinite(interval.value)) continue;
-        double const x = plot.x_of(g, dodge), y = plot.y_of(interval.value);
-        line += (line.empty() ? "M" : "L") + compact_number(x) + " " + compact_number(y);
-        if (std::isfinite(interval.low))
-            svg.line(x, plot.y_of(interval.low), x, plot.y_of(interval.high), "interval faint " + stroke);
-        svg.circle(x, y, 3.6, style.open ? "open " + stroke : fill,
-                   style.label + ", " + grouping.groups[g].label + ": " + fixed_number(interval.value));
-    }
-    svg.path(line, "series " + stroke + (run > 0 ? " run" + std::to_string(std::min(run, 3)) : ""));
-}
-
-/// Runs of a merged result are told apart by the dashes of their lines.
-int run_index(Result const& result, Arm const& arm) {
-    std::vector<std::string> runs;
-    for (auto const& other : result.arms)
-        if (std::find(runs.begin(), runs.end(), other.run) == runs.end()) runs.push_back(other.run);
-    return static_cast<int>(std::find(runs.begin(), runs.end(), arm.run) - runs.begin());
-}
-
-Svg group_plot(Result const& result, TaskAnalysis const& task, GroupedEstimates const& grouping,
-               std::string const& title) {
-    std::vector<PlotRow> all;
-    for (auto const& group : grouping.groups)
-        for (auto const& interval : group.arms) all.push_back({{}, 0, false, interval, {}, {}});
-    GroupPlot const plot{span_of(all, false), grouping.groups.size()};
-    double const bottom = plot.top + plot.plot_height;
-    Svg svg{plot.left + plot.plot_width + 12, bottom + 52, title,
-            "Headline metric within groups of test examples, one line an arm."};
-    svg.rect(plot.left, plot.top, plot.plot_width, plot.plot_height, "panel");
-    svg.text(plot.left, plot.top - 8, task.metrics.front().name, "small");
-    for (double const tick : ticks(plot.span.low, plot.span.high, 5)) {
-        svg.line(plot.left, plot.y_of(tick), plot.left + plot.plot_width, plot.y_of(tick), "axis");
-        svg.text(plot.left - 6, plot.y_of(tick) + 4, compact_number(tick, 3), "small", "end");
-    }
-    for (std::size_t g = 0; g < grouping.groups.size(); ++g) {
-        svg.text(plot.x_of(g, 0), bottom + 15, grouping.groups[g].label, "small", "middle");
-        svg.text(plot.x_of(g, 0), bottom + 29, "n=" + std::to_string(grouping.groups[g].examples), "small", "middle");
-    }
-    svg.text(plot.left + plot.plot_width / 2, bottom + 46, grouping.title, "small", "middle");
-    auto const arms = static_cast<double>(task.arms.size());
-    double const step =
-        std::min(7.0, 0.6 * plot.plot_width / static_cast<double>(grouping.groups.size()) / std::max(arms, 1.0));
-    for (std::size_t a = 0; a < task.arms.size(); ++a) {
-        Arm const& arm = arm_named(result, task.arms[a].arm);
-        PlotRow const style{arm.name, arm_colour(arm), role_of(arm) == ArmRole::random_model, {}, {}, {}};
-        draw_series(svg, plot, grouping, a, style, step * (static_cast<double>(a) - 0.5 * (arms - 1)),
-                    run_index(result, arm));
-    }
-    return svg;
-}
-
-} // namespace
-
-Figure group_figure(Result const& result, Analysis const& analysis) {
-    Figure figure{
-        .id = "groups",
-        .title = "By depth of the alignment and distance from the wild type",
-        .caption =
-            "The headline metric within groups of test examples, with " + percent(analysis.options.level) +
-            " intervals: by depth of the alignment where an arm reads one, by distance from the wild type "
-            "where the task has one. Where two lines cross, the answer to the question of this page changes sides.",
-        .legend = legend_of_arms(result),
-        .tsv = "task\tattribute\tgroup\texamples\tarm\tvalue\tlow\thigh\n",
-        .panels = {}};
-    for (std::size_t t = 0; t < result.tasks.size(); ++t)
-        for (auto const& grouping : analysis.tasks[t].groupings) {
-            auto const& task = analysis.tasks[t];
-            for (auto const& group : grouping.groups)
-                for (std::size_t a = 0; a < task.arms.size(); ++a)
-                    figure.tsv += result.tasks[t].task.name + "\t" + grouping.attribute + "\t" + group.label + "\t" +
-                                  std::to_string(group.examples) + "\t" + task.arms[a].arm + "\t" +
-                                  tsv_interval(group.arms[a]) + "\n";
-            std::string const by = grouping.attribute == "depth" ? " by alignment depth" : " by number of mutations";
-            std::string const title = result.tasks[t].task.title + by;
-            figure.panels.push_back({title, group_plot(result, task, grouping, title)});
-        }
-    return figure;
-}
-
 std::vector<Figure> make_figures(Result const& result, Analysis const& analysis) {
     std::vector<Figure> figures{summary_figure(result, analysis),
                                 difference_figure(result, analysis),
+                                crossover_figure(result, analysis),
                                 group_figure(result, analysis),
+                                calibration_figure(result, analysis),
                                 contact_figure(result),
                                 tsne_figure(result),
+                                mutation_figure(result),
                                 entropy_figure(result),
                                 alignment_figure(result)};
     std::erase_if(figures, [](Figure const& figure) { return figure.panels.empty(); });

@@ -16,7 +16,7 @@ struct Panel {
 
 /// A figure of the report: drawings side by side, what they show, and the numbers behind them.
 struct Figure {
-    std::string id; ///< "summary", "differences", "groups", "contacts", "tsne", "entropy", "alignment"
+    std::string id; ///< "summary", "differences", "crossover", "groups", "calibration", "contacts", "tsne", ...
     std::string title;
     std::string caption; ///< HTML
     std::string legend;  ///< HTML, may be empty
@@ -30,9 +30,13 @@ std::vector<Figure> make_figures(Result const& result, Analysis const& analysis)
 
 Figure summary_figure(Result const& result, Analysis const& analysis);
 Figure difference_figure(Result const& result, Analysis const& analysis);
+/// Where the language model overtakes the alignment and what the union adds: paired differences within groups.
+Figure crossover_figure(Result const& result, Analysis const& analysis);
 Figure group_figure(Result const& result, Analysis const& analysis);
+Figure calibration_figure(Result const& result, Analysis const& analysis);
 Figure contact_figure(Result const& result);
 Figure tsne_figure(Result const& result);
+Figure mutation_figure(Result const& result);
 Figure entropy_figure(Result const& result);
 Figure alignment_figure(Result const& result);
 

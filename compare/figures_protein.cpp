@@ -178,7 +178,7 @@ Figure tsne_figure(Result const& result) {
     }
     if (figure.panels.empty()) return figure;
     figure.caption =
-        "t-SNE (exact, from the first two principal components, perplexity " +
+        "t-SNE (from the first two principal components, perplexity " +
         compact_number(result.embeddings.front().perplexity) + ") of the features of " +
         std::to_string(result.embeddings.front().ids.size()) +
         " variants of avGFP, coloured by measured log-fluorescence. Axes have no unit; distances between far groups "
@@ -186,6 +186,69 @@ Figure tsne_figure(Result const& result) {
     figure.legend = "<span class=\"key\">" + fixed_number(range.low, 2) + " <i class=\"ramp\">";
     for (int step = 0; step < colour_steps; ++step) figure.legend += "<b class=\"r" + std::to_string(step) + "\"></b>";
     figure.legend += "</i> " + fixed_number(range.high, 2) + " log-fluorescence</span>";
+    return figure;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// mutations
+
+namespace {
+
+Svg mutation_panel(std::vector<MutationCount> const& counts) {
+    constexpr double left = 44, top = 22, height = 220, step = 38;
+    double const width = step * static_cast<double>(counts.size()) + 12;
+    double low = INFINITY, high = -INFINITY;
+    for (auto const& count : counts) low = std::min(low, count.low), high = std::max(high, count.high);
+    double const pad = std::max(0.05 * (high - low), 0.01);
+    low -= pad, high += pad;
+    auto const y_of = [&](double value) { return top + height * (high - value) / (high - low); };
+    Svg svg{left + width + 10, top + height + 54, "Log-fluorescence by number of mutations",
+            "Median, quartiles and the middle 90% of the measured values for each number of mutations."};
+    svg.rect(left, top, width, height, "panel");
+    for (double const tick : ticks(low, high, 6)) {
+        svg.line(left, y_of(tick), left + width, y_of(tick), "axis");
+        svg.text(left - 6, y_of(tick) + 4, compact_number(tick), "small", "end");
+    }
+    std::string medians;
+    for (std::size_t k = 0; k < counts.size(); ++k) {
+        auto const& count = counts[k];
+        double const x = left + 6 + step * (static_cast<double>(k) + 0.5);
+        svg.line(x, y_of(count.low), x, y_of(count.high), "interval faint a2");
+        svg.rect(x - 8, y_of(count.upper_quartile), 16,
+                 std::max(1.0, y_of(count.lower_quartile) - y_of(count.upper_quartile)), "box a2");
+        svg.circle(x, y_of(count.median), 4, "f1",
+                   std::to_string(count.mutations) + " mutations: median " + fixed_number(count.median, 2));
+        medians += (medians.empty() ? "M" : "L") + compact_number(x) + " " + compact_number(y_of(count.median));
+        svg.text(x, top + height + 15, std::to_string(count.mutations), "small", "middle");
+        svg.text(x, top + height + 29, std::to_string(count.variants), "small", "middle");
+    }
+    svg.path(medians, "series a1");
+    svg.text(left, top - 8, "log-fluorescence", "small");
+    svg.text(left + width / 2, top + height + 47, "mutations; below them the number of variants", "small", "middle");
+    return svg;
+}
+
+} // namespace
+
+Figure mutation_figure(Result const& result) {
+    Figure figure{.id = "mutations",
+                  .title = "Fluorescence falls with the number of mutations",
+                  .caption =
+                      "Measured log-fluorescence of all variants (training, validation and test) by their number of "
+                      "mutations: dot and line the median, box the quartiles, bar the middle 90%. Training and "
+                      "validation hold up to three mutations, the test set four and more.",
+                  .legend = {},
+                  .tsv = "mutations\tvariants\tquantile_5\tquantile_25\tmedian\tquantile_75\tquantile_95\n",
+                  .panels = {}};
+    if (result.positions.empty() || result.positions.front().by_mutations.empty()) return figure;
+    auto const& counts = result.positions.front().by_mutations;
+    for (auto const& count : counts) {
+        figure.tsv += std::to_string(count.mutations) + "\t" + std::to_string(count.variants);
+        for (double const value : {count.low, count.lower_quartile, count.median, count.upper_quartile, count.high})
+            figure.tsv += "\t" + compact_number(value, 6);
+        figure.tsv += "\n";
+    }
+    figure.panels.push_back({"", mutation_panel(counts)});
     return figure;
 }
 

@@ -34,6 +34,7 @@ std::string const& figure_style() {
         "svg .panel{fill:var(--panel)}svg .frame{fill:none;stroke:var(--rule)}"
         "svg .interval{stroke-width:2.4;stroke-linecap:round}svg .series{fill:none;stroke-width:1.6;opacity:.75}"
         "svg .run1{stroke-dasharray:5 3}svg .run2{stroke-dasharray:2 3}svg .run3{stroke-dasharray:8 3 2 3}"
+        "svg .box{fill:var(--paper);stroke-width:1.4}"
         "svg .published{fill:var(--paper);stroke:var(--ink);stroke-width:1.3}"
         "svg .seed{stroke:none;opacity:.35}svg .open{fill:var(--paper);stroke-width:2}svg .faint{opacity:.45}"
         "svg .a0{stroke:var(--a0)}svg .a1{stroke:var(--a1)}svg .a2{stroke:var(--a2)}svg .a3{stroke:var(--a3)}svg "

@@ -22,19 +22,26 @@ struct TaskLimits {
 };
 
 struct Preset {
-    std::string name;                         ///< "quick", "full"
+    std::string name;                         ///< "quick", "seed-finding", "full"
     std::string summary;                      ///< one line for --help
     std::map<std::string, TaskLimits> limits; ///< by task; a task without an entry is unlimited
     int seeds = 3;
     int search_rounds = 3;
+    std::vector<std::string> features{"msa", "transformer"}; ///< where --features says nothing
+    std::vector<std::string> tasks{"all"};                   ///< where --tasks says nothing
 };
 std::vector<Preset> const& presets();
 /// @throws usage_error naming the closest preset.
 Preset const& find_preset(std::string const& name);
 
 /// Tasks of `--tasks`: "all" or names and the short names ss, ss3, ss8, contacts, homology, gfp; in the order of
-/// `bundled_tasks`, each once. @throws usage_error with the closest name and the list.
+/// `bundled_tasks`, each once; then the files that are tasks of the user's own (own_task). @throws usage_error with the
+/// closest name and the list.
 std::vector<Task> parse_tasks(std::vector<std::string> const& names);
+
+/// Sizes of a task under a preset; a task of the user's own has those of the first bundled task of its kind, all
+/// classes.
+TaskLimits limits_of(Preset const& preset, Task const& task);
 
 /// The examples of a task that a run uses, identical for every arm and seed.
 struct TaskData {

@@ -1,8 +1,11 @@
 #include "compare/report.hpp"
 
+#include "compare/analysis_json.hpp"
 #include "compare/report_parts.hpp"
 #include "compare/summary.hpp"
 #include "data/io.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -85,16 +88,20 @@ std::string section(char const* id, char const* title, std::string const& conten
     return std::string{"<section id=\""} + id + "\"><h2>" + title + "</h2>" + content + "</section>";
 }
 
-std::string navigation(std::vector<Figure> const& figures) {
+std::string navigation(Analysis const& analysis, std::vector<Figure> const& figures, bool examples) {
     auto const has = [&](std::initializer_list<char const*> ids) {
         return std::any_of(figures.begin(), figures.end(),
                            [&](Figure const& f) { return std::find(ids.begin(), ids.end(), f.id) != ids.end(); });
     };
     std::string html =
         "<nav aria-label=\"Sections\"><a href=\"#results\">Results</a> <a href=\"#comparisons\">Differences</a> ";
-    if (has({"groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
+    if (has({"crossover", "groups"})) html += "<a href=\"#proteins\">For which proteins</a> ";
+    if (std::ranges::any_of(analysis.tasks, [](TaskAnalysis const& task) { return !task.leaks.empty(); }))
+        html += "<a href=\"#leaks\">Seen before</a> ";
+    if (has({"calibration"})) html += "<a href=\"#confidence\">Calibration</a> ";
     if (has({"contacts"})) html += "<a href=\"#contact-maps\">Contact maps</a> ";
-    if (has({"tsne", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
+    if (has({"tsne", "mutations", "entropy", "alignment"})) html += "<a href=\"#gfp\">GFP</a> ";
+    if (examples) html += "<a href=\"#examples\">Protein by protein</a> ";
     return html + "<a href=\"#details\">Details by task</a> <a href=\"#methods\">Methods</a> <a "
                   "href=\"#provenance\">Provenance</a> "
                   "<a href=\"#cite\">How to cite</a></nav>";
@@ -104,17 +111,25 @@ std::string navigation(std::vector<Figure> const& figures) {
 
 std::string report_html(Result const& result, Analysis const& analysis) {
     auto const figures = make_figures(result, analysis);
+    std::string const examples = protein_details(result, analysis);
     return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
            "content=\"width=device-width, "
            "initial-scale=1\"/><meta name=\"color-scheme\" content=\"light dark\"/><title>Alignment, language model, "
            "or both?</title><style>" +
            figure_style() + report_style() +
            "</style></head><body><header><h1>Alignment, language model, or both?</h1>" +
-           verdict_section(result, analysis) + meta_line(result) + navigation(figures) + "</header><main>" +
-           results_section(result, analysis, figures) + differences_section(result, analysis, figures) +
-           section("proteins", "For which proteins", figures_html(figures, {"groups"})) +
+           verdict_section(result, analysis) + meta_line(result) + navigation(analysis, figures, !examples.empty()) +
+           "</header><main>" + results_section(result, analysis, figures) +
+           differences_section(result, analysis, figures) +
+           section("proteins", "For which proteins",
+                   crossover_list(result, analysis) + figures_html(figures, {"crossover", "groups"})) +
+           section("leaks", "What was seen before", leak_table(result, analysis)) +
+           section("confidence", "Calibration",
+                   calibration_table(result, analysis) + figures_html(figures, {"calibration"})) +
            section("contact-maps", "Contact maps", figures_html(figures, {"contacts"})) +
-           section("gfp", "The green fluorescent protein", figures_html(figures, {"tsne", "entropy", "alignment"})) +
+           section("gfp", "The green fluorescent protein",
+                   figures_html(figures, {"tsne", "mutations", "entropy", "alignment"})) +
+           section("examples", "Protein by protein", examples) +
            section("details", "Details by task", task_details(result, analysis)) + methods_section(result, analysis) +
            provenance_section(result) + citation_section() + "</main></body></html>\n";
 }
@@ -124,11 +139,27 @@ void write_report(std::filesystem::path const& file, Result const& result, Analy
     write_atomically(file, [&](std::ostream& out) { out << html; });
 }
 
+std::string statistics_json(Result const& result, Analysis const& analysis) {
+    return to_json(result, analysis).dump(1) + "\n";
+}
+
+void write_figures(std::filesystem::path const& directory, std::vector<Figure> const& figures) {
+    std::filesystem::create_directories(directory);
+    for (auto const& figure : figures) {
+        write_text(directory / (figure.id + ".tsv"), figure.tsv);
+        for (std::size_t p = 0; p < figure.panels.size(); ++p)
+            write_text(directory / (figure.id + "-" + std::to_string(p) + ".svg"), figure.panels[p].drawing.file());
+    }
+}
+
 void write_outputs(std::filesystem::path const& directory, Result const& result, ResamplingOptions const& options) {
     // First what cannot be made again in seconds.
     write_result(directory / "result.json", result);
     auto const analysis = analyse(result, options);
     write_text(directory / "table.tsv", summary_tsv(result, analysis));
+    write_text(directory / "statistics.json", statistics_json(result, analysis));
+    write_text(directory / "leaks.tsv", leak_tsv(result, analysis));
+    write_figures(directory / "figures", make_figures(result, analysis));
     write_report(directory / "report.html", result, analysis);
     std::cout << summary_text(result, analysis) << std::flush;
 }

@@ -40,6 +40,11 @@ void join_task(std::vector<TaskResult>& tasks, TaskResult task, std::string cons
         append(found->runs, task.runs);
         append(found->notes, task.notes);
         found->evidence.merge(task.evidence);
+        for (auto& row : task.relatives)
+            if (std::ranges::none_of(found->relatives, [&](Relatives const& known) {
+                    return known.set == row.set && known.name == row.name;
+                }))
+                found->relatives.push_back(std::move(row));
         if (found->train_available != task.train_available) found->train_available = 0;
         return;
     }
@@ -76,6 +81,7 @@ Result merge_results(std::vector<Result> results, std::vector<std::string> const
         append(merged.arms, result.arms);
         for (auto& task : result.tasks) join_task(merged.tasks, std::move(task), labels[r]);
         append(merged.contact_maps, result.contact_maps);
+        if (merged.alignments.empty()) merged.alignments = std::move(result.alignments);
         append(merged.embeddings, result.embeddings);
         if (merged.positions.empty()) merged.positions = std::move(result.positions);
         append(merged.notes, result.notes);

@@ -17,7 +17,7 @@ bool has_kind(Result const& result, TaskKind kind) {
 std::string task_definitions(Result const& result) {
     std::string html;
     if (has_kind(result, TaskKind::residue_class))
-        html += definition("Secondary structure",
+        html += definition("Labels of residues: secondary structure, your own",
                            "Q3 and Q8: share of residues whose class is right, over resolved residues. TAPE itself "
                            "ignored the mask of resolved residues; the details print both.");
     if (has_kind(result, TaskKind::residue_pair))
@@ -31,11 +31,11 @@ std::string task_definitions(Result const& result) {
             "proteins. Headline: medium and long, L/5. Pairs with an unresolved end do not count.");
     if (has_kind(result, TaskKind::protein_class))
         html +=
-            definition("Remote homology",
+            definition("Classes of proteins: remote homology, your own",
                        "Top-1 and top-10 accuracy over the folds (1,195 in SCOP 1.75; a preset may take fewer and then "
                        "says so in the notes); test proteins come from superfamilies absent from training.");
     if (has_kind(result, TaskKind::protein_value))
-        html += definition("Fluorescence and stability",
+        html += definition("Values of proteins: fluorescence, stability, your own",
                            "Spearman\xE2\x80\x99s rho with average ranks on ties. <b>The unit of resampling is the "
                            "variant.</b> Variants of one protein, or of a few designs, are not independent "
                            "draws of proteins: these intervals say how sure the result is for this protein "
@@ -92,6 +92,27 @@ std::string methods_section(Result const& result, Analysis const& analysis) {
         "Effect and power",
         "d: mean of the paired contributions over their standard deviation. Detectable: 2.8 standard errors of "
         "the difference, found with 80% power at the 5% level before correction.");
+    html += definition(
+        "For which proteins",
+        "Groups of at least ten test proteins: up to five of like size by depth and by length; by number of mutations; "
+        "by "
+        "structural class where residues are labelled (helix at least 15% and strand at least 10% of them decide "
+        "between "
+        "all-alpha, all-beta, mixed and irregular; Nakashima et al., J Biochem 99:153, 1986) or the topology the data "
+        "name; by identity with the closest training protein. A crossover is said to be seen where the interval of the "
+        "paired difference lies above zero in one group and below it in another.");
+    html += definition(
+        "Leaks",
+        "Identity of each test protein with its closest relative: equal places of proteins of the same length where "
+        "they "
+        "are at least half, else one round of our search at E &lt; 0.01, identity of aligned pairs, at least 80% of "
+        "the "
+        "test protein aligned. Variants that differ in at most 10% of their places share the search of the first.");
+    html += definition("Calibration", "Expected calibration error (Guo et al., ICML 2017): |accuracy \xE2\x88\x92 mean "
+                                      "probability| of the named class "
+                                      "in ten bins of equal width, weighted by the number of answers, mean over seeds; "
+                                      "intervals resample proteins and "
+                                      "seeds. Few answers push it up by chance.");
     html += definition("Randomness", "Every random number follows from seed " + std::to_string(options.seed) +
                                          "; the page has the same bytes for any number of threads.");
     return html + "</dl></section>";

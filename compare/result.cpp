@@ -2,6 +2,7 @@
 
 #include "compare/result_json.hpp"
 #include "data/error.hpp"
+#include "data/hash.hpp"
 #include "data/io.hpp"
 
 #include <nlohmann/json.hpp>
@@ -11,7 +12,7 @@
 #include <climits>
 #include <cmath>
 #include <cstdlib>
-#include <ostream>
+#include <limits>
 #include <set>
 
 namespace tape {
@@ -237,6 +238,35 @@ std::vector<TestExample> decode_examples(JsonPlace const& place, TaskKind kind) 
     return examples;
 }
 
+constexpr int confidence_steps = 62 * 62 - 1;
+
+/// Two letters a residue: the probability in 3843rds, base 62.
+json encode_confidence(Prediction const& prediction, TaskKind kind) {
+    if (kind == TaskKind::protein_class)
+        return prediction.confidence.empty() ? json() : json(shortest(prediction.confidence[0]));
+    std::string text;
+    for (float const probability : prediction.confidence) {
+        auto const step = static_cast<std::size_t>(std::lround(probability * confidence_steps));
+        text += class_letters[step / 62];
+        text += class_letters[step % 62];
+    }
+    return text;
+}
+
+void decode_confidence(JsonPlace const& place, TaskKind kind, Prediction& prediction) {
+    if (kind == TaskKind::protein_class) {
+        if (!place.value().is_null()) prediction.confidence = {static_cast<float>(place.number())};
+        return;
+    }
+    std::string const text = place.text();
+    if (text.size() % 2 != 0 || text.find_first_not_of(class_letters) != std::string::npos)
+        place.complain("two letters or digits a residue");
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        auto const step = 62 * class_letters.find(text[i]) + class_letters.find(text[i + 1]);
+        prediction.confidence.push_back(static_cast<float>(step) / confidence_steps);
+    }
+}
+
 json encode(Prediction const& prediction, TaskKind kind) {
     switch (kind) {
     case TaskKind::residue_class:
@@ -300,7 +330,12 @@ std::vector<Prediction> decode_predictions(JsonPlace const& place, TaskKind kind
 json encode(Run const& run, TaskKind kind) {
     json predictions = json::array();
     for (auto const& prediction : run.predictions) predictions.push_back(encode(prediction, kind));
+    json confidences = json::array();
+    bool const named = kind == TaskKind::residue_class || kind == TaskKind::protein_class;
+    if (named && std::ranges::any_of(run.predictions, [](Prediction const& p) { return !p.confidence.empty(); }))
+        for (auto const& prediction : run.predictions) confidences.push_back(encode_confidence(prediction, kind));
     return {{"arm", run.arm},
+            {"confidence", std::move(confidences)},
             {"seed", run.seed},
             {"head", run.head},
             {"hyperparameters", run.hyperparameters},
@@ -324,17 +359,33 @@ Run decode_run(JsonPlace const& place, TaskKind kind) {
     run.feature_seconds = place.key("feature_seconds").number();
     run.head_seconds = place.key("head_seconds").number();
     run.predictions = decode_predictions(place.key("predictions"), kind);
+    if (!place.has("confidence") || place.key("confidence").items().empty()) return run;
+    auto const confidences = place.key("confidence").items();
+    require_length(place.key("confidence"), confidences.size(), run.predictions.size(), "predictions");
+    for (std::size_t i = 0; i < confidences.size(); ++i) decode_confidence(confidences[i], kind, run.predictions[i]);
     return run;
 }
 
+json encode(Relatives const& relatives) {
+    return {{"set", relatives.set},
+            {"name", relatives.name},
+            {"coverage", relatives.coverage},
+            {"identity", encode(relatives.identity)}};
+}
+
 json encode(TaskResult const& task) {
-    json runs = json::array(), evidence = json::object();
+    json runs = json::array(), evidence = json::object(), relatives = json::array();
+    for (auto const& row : task.relatives) relatives.push_back(encode(row));
     for (auto const& run : task.runs) runs.push_back(encode(run, task.task.kind));
     for (auto const& [arm, row] : task.evidence)
         evidence[arm] = {{"depth", encode(row.depth)}, {"provenance", row.provenance}};
-    return {{"task", encode(task.task)}, {"train_available", task.train_available},
-            {"runs", std::move(runs)},   {"examples", encode(task.examples, task.task.kind)},
-            {"notes", task.notes},       {"evidence", std::move(evidence)}};
+    return {{"task", encode(task.task)},
+            {"train_available", task.train_available},
+            {"runs", std::move(runs)},
+            {"examples", encode(task.examples, task.task.kind)},
+            {"notes", task.notes},
+            {"evidence", std::move(evidence)},
+            {"relatives", std::move(relatives)}};
 }
 
 TaskResult decode_task_result(JsonPlace const& place) {
@@ -349,6 +400,10 @@ TaskResult decode_task_result(JsonPlace const& place) {
         for (auto const& [text, count] : row.key("provenance").members())
             evidence.provenance[text] = static_cast<int>(count.integer(0, INT_MAX));
     }
+    if (place.has("relatives"))
+        for (auto const& row : place.key("relatives").items())
+            result.relatives.push_back({row.key("set").text(), row.key("name").text(), row.key("coverage").number(),
+                                        to_floats(row.key("identity").numbers())});
     result.notes = place.key("notes").texts();
     return result;
 }
@@ -378,6 +433,21 @@ ContactMap decode_contact_map(JsonPlace const& place) {
     return map;
 }
 
+json encode(ShownAlignment const& shown) {
+    return {{"task", shown.task},       {"id", shown.id},     {"source", shown.source},          {"depth", shown.depth},
+            {"row_ids", shown.row_ids}, {"rows", shown.rows}, {"entropy", encode(shown.entropy)}};
+}
+
+ShownAlignment decode_alignment(JsonPlace const& place) {
+    return {place.key("task").text(),
+            place.key("id").text(),
+            place.key("source").text(),
+            place.key("depth").natural(),
+            place.key("row_ids").texts(),
+            place.key("rows").texts(),
+            to_floats(place.key("entropy").numbers())};
+}
+
 json encode(EmbeddingSample const& sample) {
     std::vector<float> flat;
     for (auto const& point : sample.points) flat.insert(flat.end(), point.begin(), point.end());
@@ -405,8 +475,30 @@ EmbeddingSample decode_embedding(JsonPlace const& place) {
     return sample;
 }
 
+json encode(MutationCount const& count) {
+    return {{"mutations", count.mutations},
+            {"variants", count.variants},
+            {"quantiles", encode(std::vector<double>{count.low, count.lower_quartile, count.median,
+                                                     count.upper_quartile, count.high})}};
+}
+
+MutationCount decode_mutation_count(JsonPlace const& place) {
+    auto const quantiles = place.key("quantiles").numbers();
+    require_length(place.key("quantiles"), quantiles.size(), 5, "quantiles");
+    return {static_cast<int>(place.key("mutations").integer(0, INT_MAX)),
+            place.key("variants").natural(),
+            quantiles[0],
+            quantiles[1],
+            quantiles[2],
+            quantiles[3],
+            quantiles[4]};
+}
+
 json encode(PositionStatistics const& positions) {
-    return {{"alignment", positions.alignment},
+    json by_mutations = json::array();
+    for (auto const& count : positions.by_mutations) by_mutations.push_back(encode(count));
+    return {{"by_mutations", std::move(by_mutations)},
+            {"alignment", positions.alignment},
             {"wild_type", positions.wild_type},
             {"entropy", encode(positions.entropy)},
             {"mean_value", encode(positions.mean_value)},
@@ -426,6 +518,9 @@ PositionStatistics decode_positions(JsonPlace const& place) {
     positions.mean_single = place.key("mean_single").numbers();
     positions.spearman_all = place.key("spearman_all").number();
     positions.spearman_single = place.key("spearman_single").number();
+    if (place.has("by_mutations"))
+        for (auto const& count : place.key("by_mutations").items())
+            positions.by_mutations.push_back(decode_mutation_count(count));
     positions.row_ids = place.key("row_ids").texts();
     positions.rows = place.key("rows").texts();
     return positions;
@@ -488,9 +583,14 @@ void check_pairs(std::vector<PairPrediction> const& pairs, std::size_t length, s
 
 void check_prediction(Prediction const& prediction, TestExample const& example, Task const& task,
                       std::string const& where) {
+    for (float const probability : prediction.confidence)
+        if (!(probability >= 0 && probability <= 1)) reject(where, "confidence " + std::to_string(probability));
     if (task.kind == TaskKind::residue_class) {
         same_length(where, prediction.residue_classes.size(), example.residues.size(),
                     "residues (record '" + example.id + "')");
+        if (!prediction.confidence.empty())
+            same_length(where + ", confidence", prediction.confidence.size(), example.residues.size(),
+                        "residues (record '" + example.id + "')");
         for (auto const value : prediction.residue_classes)
             if (value < 0 || value >= task.class_count)
                 reject(where, "class " + std::to_string(value) + " of " + std::to_string(task.class_count));
@@ -519,6 +619,13 @@ void check_task(TaskResult const& result, std::set<std::string> const& arms, std
         for (std::size_t i = 0; i < run.predictions.size(); ++i)
             check_prediction(run.predictions[i], result.examples[i], result.task, at(place + ".predictions", i));
     }
+    for (std::size_t k = 0; k < result.relatives.size(); ++k) {
+        auto const& row = result.relatives[k];
+        same_length(at(where + ".relatives", k) + ".identity", row.identity.size(), result.examples.size(), "examples");
+        for (float const identity : row.identity)
+            if (!(identity >= 0 && identity <= 1))
+                reject(at(where + ".relatives", k) + ".identity", "identity " + std::to_string(identity));
+    }
     for (auto const& [arm, row] : result.evidence) {
         if (!arms.contains(arm)) reject(where + ".evidence", "'" + arm + "' is not among the arms");
         if (!row.depth.empty())
@@ -545,6 +652,10 @@ float stored_probability(float probability) {
     return static_cast<float>(std::round(exact * scale) / scale);
 }
 
+float stored_confidence(float probability) {
+    return static_cast<float>(std::lround(std::clamp(probability, 0.0F, 1.0F) * confidence_steps)) / confidence_steps;
+}
+
 void check_result(Result const& result) {
     std::set<std::string> arms;
     for (std::size_t i = 0; i < result.arms.size(); ++i) {
@@ -560,6 +671,12 @@ void check_result(Result const& result) {
         same_length(at("contact_maps", i) + ".probability", map.probability.size(), length * length, "pairs");
         if (!arms.contains(map.arm)) reject(at("contact_maps", i) + ".arm", "'" + map.arm + "' is not among the arms");
     }
+    for (std::size_t i = 0; i < result.alignments.size(); ++i) {
+        auto const& shown = result.alignments[i];
+        same_length(at("alignments", i) + ".row_ids", shown.row_ids.size(), shown.rows.size(), "rows");
+        for (auto const& row : shown.rows)
+            same_length(at("alignments", i) + ".rows", row.size(), shown.entropy.size(), "columns");
+    }
     for (std::size_t i = 0; i < result.embeddings.size(); ++i) {
         auto const& sample = result.embeddings[i];
         same_length(at("embeddings", i) + ".values", sample.values.size(), sample.ids.size(), "ids");
@@ -574,12 +691,14 @@ json to_json(Result const& result) {
     json object{{"format", format_name},   {"format_version", Result::format_version},
                 {"preset", result.preset}, {"manifest", to_json(result.manifest)},
                 {"seeds", result.seeds},   {"notes", result.notes}};
-    for (auto const* name : {"arms", "tasks", "contact_maps", "embeddings", "positions"}) object[name] = json::array();
+    for (auto const* name : {"arms", "tasks", "contact_maps", "alignments", "embeddings", "positions"})
+        object[name] = json::array();
     for (auto const& arm : result.arms)
         object["arms"].push_back(
             {{"name", arm.name}, {"sources", arm.sources}, {"descriptions", arm.descriptions}, {"run", arm.run}});
     for (auto const& task : result.tasks) object["tasks"].push_back(encode(task));
     for (auto const& map : result.contact_maps) object["contact_maps"].push_back(encode(map));
+    for (auto const& shown : result.alignments) object["alignments"].push_back(encode(shown));
     for (auto const& sample : result.embeddings) object["embeddings"].push_back(encode(sample));
     for (auto const& positions : result.positions) object["positions"].push_back(encode(positions));
     return object;
@@ -601,12 +720,47 @@ Result result_from_json(json const& object) {
     for (auto const& place : top.key("seeds").items()) result.seeds.push_back(place.natural());
     for (auto const& place : top.key("tasks").items()) result.tasks.push_back(decode_task_result(place));
     for (auto const& place : top.key("contact_maps").items()) result.contact_maps.push_back(decode_contact_map(place));
+    if (top.has("alignments"))
+        for (auto const& place : top.key("alignments").items()) result.alignments.push_back(decode_alignment(place));
     for (auto const& place : top.key("embeddings").items()) result.embeddings.push_back(decode_embedding(place));
     for (auto const& place : top.key("positions").items()) result.positions.push_back(decode_positions(place));
     result.notes = top.key("notes").texts();
     check_result(result);
     return result;
 }
+
+namespace {
+
+std::filesystem::path manifest_of(std::filesystem::path const& file) { return file.string() + ".manifest.json"; }
+
+/// The result without what depends on the moment or the machine.
+Result reproducible(Result result) {
+    result.manifest.argv.clear();
+    result.manifest.started.clear();
+    result.manifest.seconds = 0;
+    for (auto& task : result.tasks)
+        for (auto& run : task.runs) run.feature_seconds = run.head_seconds = std::numeric_limits<double>::quiet_NaN();
+    return result;
+}
+
+/// Puts back what stands beside `file`, if it was written with `text`; a result alone has no times.
+void read_manifest(std::filesystem::path const& file, std::string const& text, Result& result) {
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(manifest_of(file), ignored)) return;
+    json const object = json::parse(read_text(manifest_of(file)), nullptr, false);
+    if (!object.is_object() || object.value("result", "") != content_hash(text)) return;
+    JsonPlace const top{object, ""};
+    result.manifest = decode_manifest(top);
+    auto const tasks = top.key("run_seconds").items();
+    for (std::size_t t = 0; t < std::min(tasks.size(), result.tasks.size()); ++t) {
+        auto const seconds = tasks[t].numbers();
+        auto& runs = result.tasks[t].runs;
+        for (std::size_t r = 0; r < std::min(seconds.size() / 2, runs.size()); ++r)
+            runs[r].feature_seconds = seconds[2 * r], runs[r].head_seconds = seconds[2 * r + 1];
+    }
+}
+
+} // namespace
 
 Result read_result(std::filesystem::path const& file) {
     std::string const text = read_text(file);
@@ -621,14 +775,26 @@ Result read_result(std::filesystem::path const& file) {
                          "; give a result.json as tape-compare wrote it"};
     }
     try {
-        return result_from_json(object);
+        Result result = result_from_json(object);
+        read_manifest(file, text, result);
+        return result;
     } catch (data_error const& problem) {
         throw data_error{file.string() + ": " + problem.what()};
     }
 }
 
 void write_result(std::filesystem::path const& file, Result const& result) {
-    write_atomically(file, [&](std::ostream& out) { out << to_json(result) << '\n'; });
+    std::string const text = to_json(reproducible(result)).dump() + "\n";
+    json manifest = to_json(result.manifest);
+    manifest["result"] = content_hash(text);
+    manifest["run_seconds"] = json::array();
+    for (auto const& task : result.tasks) {
+        json& seconds = manifest["run_seconds"].emplace_back(json::array());
+        for (auto const& run : task.runs)
+            seconds.push_back(encode(run.feature_seconds)), seconds.push_back(encode(run.head_seconds));
+    }
+    write_text(file, text);
+    write_text(manifest_of(file), manifest.dump(2) + "\n");
 }
 
 } // namespace tape

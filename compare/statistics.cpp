@@ -182,6 +182,26 @@ std::vector<std::vector<std::vector<double>>> bootstrap(std::span<ScoreTable con
     return values;
 }
 
+std::vector<double>
+bootstrap_mean(std::size_t examples, std::size_t seeds,
+               std::function<double(std::size_t seed, std::span<std::uint16_t const> weights)> const& value,
+               ResamplingOptions const& options) {
+    std::vector<double> means(static_cast<std::size_t>(options.resamples), undefined);
+    if (examples == 0 || seeds == 0) return means;
+    parallel_for(means.size(), options.threads, [&](std::size_t b, int) {
+        Random random{options.seed, b};
+        auto const weights = draw_weights(random, examples);
+        auto const seed_draws = draw_seeds(random, seeds);
+        std::vector<std::size_t> times(seeds);
+        for (double const u : seed_draws) ++times[static_cast<std::size_t>(u * static_cast<double>(seeds))];
+        double sum = 0;
+        for (std::size_t s = 0; s < seeds; ++s)
+            if (times[s] > 0) sum += static_cast<double>(times[s]) * value(s, weights);
+        means[b] = sum / static_cast<double>(seeds);
+    });
+    return means;
+}
+
 Interval percentile_interval(double value, std::vector<double> replicates, double level) {
     std::size_t const drawn = replicates.size();
     std::erase_if(replicates, [](double r) { return std::isnan(r); });

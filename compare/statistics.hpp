@@ -3,6 +3,7 @@
 #include "compare/metrics.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -37,6 +38,13 @@ using ScoreTable = std::vector<std::vector<ExampleScores>>;
 /// @throws error if two runs differ in their number of examples.
 std::vector<std::vector<std::vector<double>>> bootstrap(std::span<ScoreTable const> tables,
                                                         ResamplingOptions const& options);
+
+/// The same for any measure that can be had from multiplicities: mean over the seeds drawn of `value(seed, weights)`,
+/// in each resample, with the draws of `bootstrap`. `value` is called from several threads.
+std::vector<double>
+bootstrap_mean(std::size_t examples, std::size_t seeds,
+               std::function<double(std::size_t seed, std::span<std::uint16_t const> weights)> const& value,
+               ResamplingOptions const& options);
 
 /// Percentile interval, interpolating linearly between order statistics. Undefined replicates are left out; NaN bounds
 /// if more than half are.

@@ -138,12 +138,12 @@ std::string train_sizes(Result const& result) {
 }
 
 void add_cautions(Verdict& verdict, Result const& result, Analysis const& analysis) {
-    if (result.preset == "quick")
+    std::string const sizes = train_sizes(result);
+    if (result.preset == "quick" && !sizes.empty())
         verdict.cautions.push_back(
-            "Quick preset: the heads saw few training proteins (" + train_sizes(result) +
+            "Quick preset: the heads saw few training proteins (" + sizes +
             "). This shows that the comparison runs; it is not a measurement of the published finding.");
-    else if (std::string const sizes = train_sizes(result);
-             !sizes.empty() && std::any_of(result.tasks.begin(), result.tasks.end(),
+    else if (!sizes.empty() && std::any_of(result.tasks.begin(), result.tasks.end(),
                                            [](auto const& t) { return t.train_available != 0; }))
         verdict.cautions.push_back("Part of the training data was used: " + sizes + ".");
     if (result.seeds.size() < 2 && fewest_seeds(analysis) < 2)
@@ -160,6 +160,13 @@ void add_cautions(Verdict& verdict, Result const& result, Analysis const& analys
                 title + ": " + std::to_string(analysis.tasks[t].in_training) + " of " +
                 std::to_string(result.tasks[t].examples.size()) +
                 " test sequences also stand in the training part; the details repeat the results without them.");
+        for (auto const& audit : analysis.tasks[t].leaks)
+            if (audit.set == "training" && !audit.without.empty())
+                verdict.cautions.push_back(
+                    title + ": " + std::to_string(audit.leaked) + " of " +
+                    std::to_string(result.tasks[t].examples.size()) +
+                    " test proteins have a relative in the training part (30% identity over 80% of them); the audit of "
+                    "leaks repeats the results without them.");
     }
 }
 

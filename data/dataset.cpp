@@ -146,6 +146,7 @@ Dataset load_split(Task const& task, std::string const& split) {
     if (std::ranges::find(splits, split) == splits.end())
         throw usage_error{"task " + shown(task.name) + " has no split " + shown(split) + did_you_mean(split, splits) +
                           "; it has " + joined(splits)};
+    if (!task.file.empty()) return read_dataset(task, split, task.file);
     if (task.name == "secondary_structure_q8") return q8_split(task, split);
     return read_dataset(task, split, file_of_split(task, split));
 }

@@ -31,6 +31,8 @@ struct Task {
     int class_count = 0;                  ///< residue_class, protein_class
     std::string train, valid, test;       ///< split names, such as "train", "valid", "cb513"
     std::string metric;                   ///< headline metric: "Q3", "Q8", "P@L/5", "accuracy", "Spearman"
+    std::string label = {};               ///< tasks of the user's own: column of the labels (see own_task); else empty
+    std::filesystem::path file = {};      ///< tasks of the user's own: where all splits are; else empty
 };
 
 /// One labelled protein. Only the fields of its task's kind are filled.
@@ -40,6 +42,7 @@ struct Example {
     std::vector<std::uint8_t> valid_mask;          ///< residue_class, residue_pair: L flags, 1 = resolved
     std::vector<std::array<float, 3>> ca;          ///< residue_pair: L C-alpha positions, angstrom
     std::vector<std::array<float, 3>> cb;          ///< residue_pair: L C-beta positions where known, else empty
+    std::vector<std::array<int, 2>> contacts;      ///< residue_pair without positions: pairs i < j in contact, from 0
     int class_label = -1;                          ///< protein_class
     double value = 0;                              ///< protein_value
     std::map<std::string, std::string> attributes; ///< further columns: num_mutations, topology, parent, ...
@@ -89,7 +92,8 @@ Dataset load_split(Task const& task, std::string const& split);
 ///   unlabelled residue_pair   JSONL: id, primary, tertiary_ca (L x 3, angstrom), valid_mask, tertiary_cb where known
 ///   protein_class  id, primary, fold_label
 ///   protein_value  id, primary, log_fluorescence or stability_score
-/// Columns beyond these become attributes.
+/// or, for tasks of the user's own, that of `own_task`, of which only the records of `split` are taken.
+/// JSONL may also be one JSON array of the same objects. Columns beyond these become attributes.
 Dataset read_dataset(Task const& task, std::string const& split, std::filesystem::path const& file,
                      DatasetOptions const& options = {});
 

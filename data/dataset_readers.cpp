@@ -193,6 +193,27 @@ void read_jsonl(Dataset& dataset, std::string_view text, std::string const& name
     }
 }
 
+/// One array of the objects that JSONL has one a line; records are counted from 1 instead of lines.
+void read_json_array(Dataset& dataset, std::string_view text, std::string const& name, DatasetOptions const& options) {
+    Collector collector{dataset, options, name};
+    nlohmann::json const records = nlohmann::json::parse(text, nullptr, false);
+    if (!records.is_array()) throw data_error{name + ": no valid JSON array"};
+    for (std::size_t k = 0; k < records.size(); ++k)
+        collector.record(k + 1, [&] {
+            return example_from_json(dataset.task, records[k], name + ", record " + std::to_string(k + 1));
+        });
+}
+
+void add_object(TextColumns& columns, nlohmann::json const& record, std::size_t line) {
+    std::size_t const before = columns.lines.size();
+    for (auto const& [key, value] : record.items()) {
+        auto& column = columns.values[key];
+        column.resize(before);
+        column.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+    }
+    columns.lines.push_back(line);
+}
+
 /// The fewest digits that restore the value. Minus zero is zero: JSON's "-0" is a whole number and has no sign.
 std::string shortest(std::floating_point auto value) {
     char digits[40];
@@ -298,10 +319,65 @@ Dataset read_dataset(Task const& task, std::string const& split, std::filesystem
         throw data_error{name + ": is empty; expected CSV with a header line, or JSONL"};
     if (body[first] == '{')
         read_jsonl(dataset, body, name, options);
+    else if (body[first] == '[')
+        read_json_array(dataset, body, name, options);
     else
         read_csv(dataset, body, name, options);
+    if (!task.label.empty())
+        std::erase_if(dataset.examples, [&](Example& example) {
+            bool const other = example.attributes["split"] != split;
+            example.attributes.erase("split");
+            return other;
+        });
     if (dataset.examples.empty()) throw data_error{name + ": no records"};
     return dataset;
+}
+
+TextColumns read_text_columns(std::filesystem::path const& file) {
+    std::string const text = read_text(file), name = file.string();
+    std::string_view body = text;
+    if (body.starts_with("\xef\xbb\xbf")) body.remove_prefix(3);
+    std::size_t const first = body.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos)
+        throw data_error{name + ": is empty; expected CSV with a header line, or JSON"};
+    TextColumns columns;
+    if (body[first] == '[') {
+        auto const records = nlohmann::json::parse(body, nullptr, false);
+        if (!records.is_array()) throw data_error{name + ": no valid JSON array"};
+        for (std::size_t k = 0; k < records.size(); ++k) {
+            if (!records[k].is_object())
+                throw data_error{name + ", record " + std::to_string(k + 1) + ": " + shown(records[k].dump()) +
+                                 " is no JSON object"};
+            add_object(columns, records[k], k + 1);
+        }
+    } else if (body[first] == '{') {
+        for (Lines lines{body}; lines.next();) {
+            if (lines.line.empty()) continue;
+            auto const record = nlohmann::json::parse(lines.line, nullptr, false);
+            if (!record.is_object())
+                throw data_error{name + ":" + std::to_string(lines.number) + ": no valid JSON: " + shown(lines.line)};
+            add_object(columns, record, lines.number);
+        }
+    } else {
+        Lines lines{body};
+        std::vector<std::string> names, cells;
+        lines.next();
+        if (!split_cells(lines.line, names)) throw data_error{name + ":1: a quote is left open in the header"};
+        for (auto const& column : names) columns.values[column];
+        while (lines.next()) {
+            if (lines.line.empty()) continue;
+            std::string const where = name + ":" + std::to_string(lines.number);
+            if (!split_cells(lines.line, cells))
+                throw data_error{where + ": a quote is left open: " + shown(lines.line)};
+            if (cells.size() != names.size())
+                throw data_error{where + ": " + counted(cells.size(), "column") + " where the header has " +
+                                 std::to_string(names.size()) + " (record " + shown(cells[0]) + ")"};
+            for (std::size_t i = 0; i < names.size(); ++i) columns.values[names[i]].push_back(cells[i]);
+            columns.lines.push_back(lines.number);
+        }
+    }
+    for (auto& [column, values] : columns.values) values.resize(columns.lines.size());
+    return columns;
 }
 
 void write_dataset(std::ostream& out, Dataset const& dataset, bool as_jsonl) {

@@ -19,6 +19,7 @@ void throw_with_cause(std::string const& message, std::string const& cause) {
 }
 
 std::string label_column(Task const& task) {
+    if (!task.label.empty()) return task.label;
     if (task.kind == TaskKind::residue_class) return task.class_count == 8 ? "ss8" : "ss3";
     if (task.kind == TaskKind::residue_pair) return "tertiary_ca";
     if (task.kind == TaskKind::protein_class) return "fold_label";
@@ -26,6 +27,7 @@ std::string label_column(Task const& task) {
 }
 
 std::vector<std::string> required_columns(Task const& task) {
+    if (!task.label.empty()) return {"id", "sequence", "split", task.label};
     std::vector<std::string> columns{"id", "primary", label_column(task)};
     // Whole-chain 3-state labels cover unresolved residues too; only the mask tells them apart.
     if (task.kind == TaskKind::residue_pair || label_column(task) == "ss3") columns.emplace_back("valid_mask");
@@ -33,13 +35,17 @@ std::vector<std::string> required_columns(Task const& task) {
 }
 
 std::vector<std::string> optional_columns(Task const& task) {
+    bool const per_residue = task.kind == TaskKind::residue_class || task.kind == TaskKind::residue_pair;
+    if (!task.label.empty()) return per_residue ? std::vector<std::string>{"valid_mask"} : std::vector<std::string>{};
     if (task.kind == TaskKind::residue_pair) return {"tertiary_cb"};
     if (label_column(task) == "ss8") return {"valid_mask"};
     return {};
 }
 
 ExampleBuilder::ExampleBuilder(Task const& task, std::string where)
-    : task_{task}, where_{std::move(where)}, label_column_{label_column(task)} {}
+    : task_{task}, where_{std::move(where)}, label_column_{label_column(task)}, sequence_column_{task.label.empty()
+                                                                                                     ? "primary"
+                                                                                                     : "sequence"} {}
 
 void ExampleBuilder::fail(std::string const& message) const {
     throw data_error{where_ + ": " + message +
@@ -68,7 +74,7 @@ void ExampleBuilder::text(std::string_view column, std::string_view value) {
     if (column == "id") {
         if (value.empty()) fail("column 'id' is empty; every record needs an id");
         example_.protein.id = value;
-    } else if (column == "primary") {
+    } else if (column == sequence_column_) {
         example_.protein.residues = value;
         has_primary_ = true;
     } else if (column == label_column_ && task_.kind == TaskKind::residue_class) {
@@ -85,6 +91,20 @@ void ExampleBuilder::text(std::string_view column, std::string_view value) {
                      ", their numbers from 0, or '-' for no label");
             example_.residue_labels.push_back(static_cast<std::int16_t>(label));
         }
+    } else if (column == label_column_ && task_.kind == TaskKind::protein_class && !task_.class_names.empty()) {
+        auto const found = std::ranges::find(task_.class_names, value);
+        if (found == task_.class_names.end())
+            fail("column " + shown(column) + " is " + shown(value) + "; expected " + joined(task_.class_names));
+        set_label(column, static_cast<double>(found - task_.class_names.begin()));
+    } else if (column == label_column_ && column == "contacts") {
+        // "3-17 4-16": every separator is one character, so that a lost number is noticed.
+        std::vector<double> positions;
+        for (std::size_t begin = 0; begin < value.size();) {
+            std::size_t const end = std::min(value.find_first_of("- ;", begin), value.size());
+            positions.push_back(number(column, value.substr(begin, end - begin)));
+            begin = end + 1;
+        }
+        set_contacts(positions);
     } else if (column == label_column_ && task_.kind != TaskKind::residue_pair) {
         set_label(column, number(column, value));
     } else if (column == "valid_mask" && per_residue()) {
@@ -124,7 +144,21 @@ void ExampleBuilder::set_label(std::string_view column, double value) {
     example_.class_label = static_cast<int>(value);
 }
 
+void ExampleBuilder::set_contacts(std::span<double const> positions) {
+    has_label_ = true;
+    if (positions.size() % 2 != 0)
+        fail("column 'contacts' has an odd number of positions; expected pairs such as 3-17");
+    for (std::size_t k = 0; k < positions.size(); k += 2) {
+        double const i = std::min(positions[k], positions[k + 1]), j = std::max(positions[k], positions[k + 1]);
+        if (i < 1 || i != std::floor(i) || j != std::floor(j) || i == j || j > 1e6)
+            fail("column 'contacts' has the pair " + std::to_string(positions[k]) + ", " +
+                 std::to_string(positions[k + 1]) + "; expected two residues, counted from 1");
+        example_.contacts.push_back({static_cast<int>(i) - 1, static_cast<int>(j) - 1});
+    }
+}
+
 void ExampleBuilder::numbers(std::string_view column, std::span<double const> values) {
+    if (column == label_column_ && column == "contacts") return set_contacts(values);
     if (column == label_column_ && task_.kind == TaskKind::residue_class) {
         has_label_ = true;
         for (double const value : values) {
@@ -149,6 +183,10 @@ void ExampleBuilder::numbers(std::string_view column, std::span<double const> va
         for (std::size_t i = 0; i < values.size(); i += 3)
             target.push_back(
                 {static_cast<float>(values[i]), static_cast<float>(values[i + 1]), static_cast<float>(values[i + 2])});
+    } else if (column == label_column_ && task_.kind == TaskKind::protein_class && !task_.class_names.empty() &&
+               values.size() == 1) {
+        char digits[32]; // classes written as numbers are named by them
+        text(column, std::string_view{digits, std::to_chars(digits, digits + sizeof digits, values[0]).ptr});
     } else if (column == label_column_) {
         if (values.size() != 1)
             fail("column " + shown(column) + " has " + counted(values.size(), "number") + "; expected one");
@@ -162,12 +200,12 @@ void ExampleBuilder::numbers(std::string_view column, std::span<double const> va
 
 void ExampleBuilder::check_residues() {
     std::string& residues = example_.protein.residues;
-    if (residues.empty()) fail("column 'primary' is empty; a protein needs residues");
+    if (residues.empty()) fail("column " + shown(sequence_column_) + " is empty; a protein needs residues");
     for (std::size_t i = 0; i < residues.size(); ++i) {
         char& letter = residues[i];
         if (letter >= 'a' && letter <= 'z') letter = static_cast<char>(letter - 'a' + 'A');
         if (letter < 'A' || letter > 'Z')
-            fail("column 'primary' has " + shown(std::string_view{&letter, 1}) + " at position " +
+            fail("column " + shown(sequence_column_) + " has " + shown(std::string_view{&letter, 1}) + " at position " +
                  std::to_string(i + 1) + ", which is no residue letter");
     }
 }
@@ -183,6 +221,14 @@ void ExampleBuilder::finish_labels() {
 
 void ExampleBuilder::finish_pairs() {
     std::size_t const length = example_.protein.residues.size();
+    if (label_column_ == "contacts") {
+        if (!has_mask_) example_.valid_mask.assign(length, 1);
+        if (example_.valid_mask.size() != length) fail_length("valid_mask", example_.valid_mask.size(), "flags");
+        for (auto const& [i, j] : example_.contacts)
+            if (static_cast<std::size_t>(j) >= length)
+                fail("column 'contacts' has residue " + std::to_string(j + 1) + " of " + std::to_string(length));
+        return;
+    }
     if (example_.valid_mask.size() != length) fail_length("valid_mask", example_.valid_mask.size(), "flags");
     if (example_.ca.size() != length) fail_length("tertiary_ca", example_.ca.size(), "positions");
     if (has_cb_ && example_.cb.size() != length) fail_length("tertiary_cb", example_.cb.size(), "positions");
@@ -200,7 +246,7 @@ void ExampleBuilder::finish_pairs() {
 
 Example ExampleBuilder::finish() {
     if (example_.protein.id.empty()) fail("column 'id' is missing");
-    if (!has_primary_) fail("column 'primary' is missing");
+    if (!has_primary_) fail("column " + shown(sequence_column_) + " is missing");
     check_residues();
     if (!has_label_) fail("column " + shown(label_column_) + " is missing");
     if (task_.kind == TaskKind::residue_class) finish_labels();

@@ -5,6 +5,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,12 +37,13 @@ class ExampleBuilder {
     [[nodiscard]] double number(std::string_view column, std::string_view value) const;
     [[nodiscard]] bool per_residue() const;
     void check_residues();
+    void set_contacts(std::span<double const> positions); ///< two a contact, from 1
     void finish_labels();
     void finish_pairs();
     void set_label(std::string_view column, double value);
 
     Task const& task_;
-    std::string where_, label_column_;
+    std::string where_, label_column_, sequence_column_;
     Example example_;
     bool has_primary_ = false, has_label_ = false, has_mask_ = false, has_cb_ = false;
 };
@@ -49,6 +52,14 @@ class ExampleBuilder {
 Example example_from_json(Task const& task, nlohmann::json const& record, std::string const& where);
 
 /// Columns a record of the task must have, and those it may have; everything else is an attribute.
+/// Every column of a file as text (JSON values that are no strings as JSON), and the line or record of each entry.
+struct TextColumns {
+    std::map<std::string, std::vector<std::string>> values; ///< an entry a record; "" where a record lacks it
+    std::vector<std::size_t> lines;
+};
+/// @throws data_error for broken CSV or JSON, with file:line
+TextColumns read_text_columns(std::filesystem::path const& file);
+
 std::vector<std::string> required_columns(Task const& task);
 std::vector<std::string> optional_columns(Task const& task);
 

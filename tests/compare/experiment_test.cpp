@@ -238,18 +238,33 @@ TEST_F(Experiment, features_may_come_from_the_cache_or_not) {
     EXPECT_NE(cold.tasks[0].runs[0].head_seconds, warm.tasks[0].runs[0].head_seconds);
 }
 
-TEST_F(Experiment, threads_change_nothing) {
-    auto twice = part_of_plan({"remote_homology", "fluorescence", "stability"}, "two-threads");
-    twice.options.threads = 2;
-    for (auto const& task : tape::run_experiment(twice).tasks) {
-        auto const& other = task_of(result(), task.task.name);
-        ASSERT_EQ(task.runs.size(), other.runs.size());
-        for (std::size_t r = 0; r < task.runs.size(); ++r)
-            for (std::size_t k = 0; k < task.examples.size(); ++k) {
-                EXPECT_EQ(task.runs[r].predictions[k].top_classes, other.runs[r].predictions[k].top_classes);
-                EXPECT_DOUBLE_EQ(task.runs[r].predictions[k].value, other.runs[r].predictions[k].value);
-            }
-    }
+/// Convolutional heads too: each trains on one thread, whatever the number that run side by side.
+TEST_F(Experiment, threads_change_no_byte_of_the_result) {
+    auto twice = plan();
+    twice.options.cache = folder() / "three-threads";
+    twice.options.threads = 3;
+    tape::write_result(folder() / "one.json", result());
+    tape::write_result(folder() / "three.json", tape::run_experiment(twice));
+    EXPECT_EQ(tape::read_text(folder() / "one.json"), tape::read_text(folder() / "three.json"));
+    EXPECT_NE(tape::read_text(folder() / "one.json.manifest.json"),
+              tape::read_text(folder() / "three.json.manifest.json"))
+        << "times stand beside the result, not in it";
+}
+
+TEST_F(Experiment, probabilities_of_named_classes_are_kept) {
+    for (auto const* name : {"secondary_structure", "remote_homology"})
+        for (auto const& run : task_of(result(), name).runs) {
+            double sum = 0, count = 0;
+            for (auto const& prediction : run.predictions)
+                for (float const p : prediction.confidence) {
+                    EXPECT_GE(p, 0);
+                    EXPECT_LE(p, 1);
+                    sum += p, count += 1;
+                }
+            ASSERT_GT(count, 0);
+            EXPECT_GT(sum / count, 0.05) << "the most probable of at most twenty classes";
+            break;
+        }
 }
 
 TEST_F(Experiment, subset_does_not_depend_on_the_arms) {
@@ -357,8 +372,11 @@ TEST(run_store, keeps_every_bit_and_survives_damage) {
                .feature_seconds = 1.5,
                .head_seconds = 2.5,
                .predictions = {}};
-    run.run.predictions = {
-        {.residue_classes = {0, 2, 1}, .pairs = {{1, 9, .3F}}, .top_classes = {4, 2}, .value = 1.0 / 3}};
+    run.run.predictions = {{.residue_classes = {0, 2, 1},
+                            .pairs = {{1, 9, .3F}},
+                            .top_classes = {4, 2},
+                            .confidence = {.25F},
+                            .value = 1.0 / 3}};
     run.evidence = {.depth = {12.5F}, .provenance = {{"search", 1}}};
     tape::FeatureMatrix map(2, 2);
     map << .1F, .2F, .2F, .3F;
@@ -369,6 +387,7 @@ TEST(run_store, keeps_every_bit_and_survives_damage) {
     EXPECT_EQ(back->run.predictions[0].value, 1.0 / 3);
     EXPECT_EQ(back->run.predictions[0].pairs[0].probability, .3F);
     EXPECT_EQ(back->run.predictions[0].residue_classes, run.run.predictions[0].residue_classes);
+    EXPECT_EQ(back->run.predictions[0].confidence, (std::vector<float>{.25F}));
     EXPECT_EQ(back->run.valid_score, 0.1 + 0.2);
     EXPECT_EQ(back->evidence.provenance, run.evidence.provenance);
     EXPECT_EQ(back->maps[0], map);

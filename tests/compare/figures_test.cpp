@@ -57,8 +57,8 @@ TEST(Figures, AreAllThereWithTheirData) {
             EXPECT_EQ(svg.find("inf"), std::string::npos) << figure.id;
         }
     }
-    EXPECT_EQ(ids, (std::vector<std::string>{"summary", "differences", "groups", "contacts", "tsne", "entropy",
-                                             "alignment"}));
+    EXPECT_EQ(ids, (std::vector<std::string>{"summary", "differences", "crossover", "groups", "calibration", "contacts",
+                                             "tsne", "mutations", "entropy", "alignment"}));
 }
 
 TEST(Figures, WithoutDataAreLeftOut) {
@@ -67,8 +67,8 @@ TEST(Figures, WithoutDataAreLeftOut) {
     bare.embeddings.clear();
     bare.positions.clear();
     auto const figures = make_figures(bare, analysis());
-    ASSERT_EQ(figures.size(), 3U);
-    EXPECT_EQ(figures[2].id, "groups");
+    ASSERT_EQ(figures.size(), 5U);
+    EXPECT_EQ(figures[4].id, "calibration");
 }
 
 TEST(SummaryFigure, HasARowForEveryArm) {
@@ -112,6 +112,35 @@ TEST(ContactFigure, CountsHitsAsTheTruthDoes) {
     ASSERT_NE(panel, figure.panels.end()) << heading;
     // One cell a prediction above the diagonal, one a true contact below it.
     EXPECT_EQ(occurrences(panel->drawing.markup("x"), "h1v1h-1z"), listed + example.contacts.size());
+}
+
+TEST(CrossoverFigure, DrawsBothGapsOfEveryGroup) {
+    auto const figure = crossover_figure(result(), analysis());
+    std::size_t panels = 0, rows = 0;
+    for (auto const& task : analysis().tasks)
+        for (auto const& grouping : task.groupings) ++panels, rows += 2 * grouping.groups.size();
+    EXPECT_EQ(figure.panels.size(), panels);
+    EXPECT_EQ(rows_of(figure.tsv), rows);
+    std::size_t dots = 0;
+    for (auto const& panel : figure.panels) dots += occurrences(panel.drawing.markup("x"), "<circle");
+    EXPECT_EQ(dots, rows);
+}
+
+TEST(CalibrationFigure, DrawsTheBinsThatHoldAnswers) {
+    auto const figure = calibration_figure(result(), analysis());
+    ASSERT_EQ(figure.panels.size(), 4U) << "classifiers only";
+    std::size_t filled = 0;
+    for (auto const& calibration : analysis().tasks[0].calibrations)
+        for (auto const& bin : calibration.bins) filled += bin.answers > 0;
+    EXPECT_EQ(occurrences(figure.panels[0].drawing.markup("x"), "<circle"), filled);
+    EXPECT_EQ(rows_of(figure.tsv), 4U * 6 * 10);
+}
+
+TEST(MutationFigure, DrawsEveryCount) {
+    auto const figure = mutation_figure(result());
+    ASSERT_EQ(figure.panels.size(), 1U);
+    EXPECT_EQ(occurrences(figure.panels[0].drawing.markup("x"), "<circle"), 5U);
+    EXPECT_EQ(rows_of(figure.tsv), 5U);
 }
 
 TEST(TsneFigure, DrawsEveryPointOnce) {

@@ -7,7 +7,9 @@
 
 #include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <set>
 
 namespace tape {
@@ -109,13 +111,14 @@ TEST(Report, PutsTheVerdictFirst) {
 }
 
 TEST(Report, HasEveryFigureTableAndSection) {
-    for (auto const* id : {"summary", "differences", "groups", "contacts", "tsne", "entropy", "alignment"}) {
+    for (auto const* id : {"summary", "differences", "crossover", "groups", "calibration", "contacts", "tsne",
+                           "mutations", "entropy", "alignment"}) {
         EXPECT_TRUE(contains(std::string{"<figure id=\"figure-"} + id + "\"")) << id;
         EXPECT_TRUE(contains(std::string{"download=\""} + id + ".tsv\" href=\"data:text/tab-separated-values")) << id;
         EXPECT_TRUE(contains(std::string{"download=\""} + id + "-0.svg\" href=\"data:image/svg+xml")) << id;
     }
-    for (auto const* id :
-         {"results", "comparisons", "proteins", "contact-maps", "gfp", "details", "methods", "provenance", "cite"})
+    for (auto const* id : {"results", "comparisons", "proteins", "leaks", "confidence", "contact-maps", "gfp",
+                           "examples", "details", "methods", "provenance", "cite"})
         EXPECT_TRUE(contains(std::string{"<section id=\""} + id + "\"")) << id;
     EXPECT_TRUE(contains("Evaluating Protein Transfer Learning with TAPE"));
     EXPECT_TRUE(contains("MIT licence"));
@@ -169,6 +172,41 @@ TEST(Outputs, AreWrittenTogetherAndReadBackTheSame) {
     auto const again = read_result(folder.path() / "result.json");
     EXPECT_EQ(report_html(again, analyse(again, quick())), read_text(folder.path() / "report.html"))
         << "rebuilt from JSON alone";
+    for (auto const& figure : make_figures(small, analysis)) {
+        EXPECT_EQ(read_text(folder.path() / "figures" / (figure.id + ".tsv")), figure.tsv);
+        EXPECT_EQ(read_text(folder.path() / "figures" / (figure.id + "-0.svg")), figure.panels[0].drawing.file());
+    }
+    auto const statistics = nlohmann::json::parse(read_text(folder.path() / "statistics.json"));
+    auto const& first = statistics.at("tasks").at(0);
+    EXPECT_EQ(first.at("differences").size(), analysis.tasks[0].differences.size());
+    EXPECT_EQ(first.at("differences").at(0).at("p_holm").get<double>(), analysis.tasks[0].differences[0].p_holm);
+    EXPECT_EQ(first.at("calibrations").at(0).at("error").at("value").get<double>(),
+              analysis.tasks[0].calibrations[0].error.value);
+    EXPECT_EQ(statistics.at("verdict").get<std::string>(), make_verdict(small, analysis).headline);
+}
+
+/// A result that stands alone, without the file of times beside it, or with that of another result.
+TEST(Outputs, ReadWithoutTheirManifestToo) {
+    TemporaryDirectory const folder;
+    auto small =
+        test::synthetic_result({.residue_proteins = 12, .pair_proteins = 4, .class_proteins = 20, .variants = 40});
+    auto const file = folder.path() / "result.json", manifest = folder.path() / "result.json.manifest.json";
+    write_result(file, small);
+    std::string const bytes = read_text(file);
+    EXPECT_EQ(read_result(file).tasks[0].runs[0].head_seconds, 3.5);
+    EXPECT_EQ(read_result(file).manifest.started, "2026-01-02T03:04:05Z");
+    small.manifest.started = "2027-01-01T00:00:00Z", small.manifest.argv.push_back("--threads=7");
+    small.tasks[0].runs[0].head_seconds = 99;
+    write_result(file, small);
+    EXPECT_EQ(read_text(file), bytes) << "neither command line nor times are in it";
+    EXPECT_EQ(read_result(file).tasks[0].runs[0].head_seconds, 99);
+    small.preset = "full";
+    write_text(file, to_json(small).dump()); // the manifest beside it is that of another result now
+    EXPECT_EQ(read_result(file).manifest.argv, small.manifest.argv);
+    std::filesystem::remove(manifest);
+    write_text(file, bytes);
+    EXPECT_TRUE(std::isnan(read_result(file).tasks[0].runs[0].head_seconds));
+    EXPECT_TRUE(read_result(file).manifest.argv.empty());
 }
 
 } // namespace

@@ -87,6 +87,10 @@ TEST(ResultJson, RoundTripKeepsEverything) {
     EXPECT_EQ(before.manifest.seconds, after.manifest.seconds);
     EXPECT_TRUE(std::isnan(after.positions[0].entropy[5])) << "NaN survives as null";
     EXPECT_EQ(before.positions[0].rows, after.positions[0].rows);
+    EXPECT_EQ(before.alignments[0].rows, after.alignments[0].rows);
+    EXPECT_EQ(before.alignments[0].entropy, after.alignments[0].entropy);
+    EXPECT_EQ(before.tasks[3].relatives[0].identity, after.tasks[3].relatives[0].identity);
+    EXPECT_EQ(before.positions[0].by_mutations[2].median, after.positions[0].by_mutations[2].median);
     EXPECT_EQ(after.contact_maps[0].probability.size(), before.contact_maps[0].probability.size());
 }
 
@@ -133,6 +137,35 @@ TEST(StoredProbability, KeepsFourDigitsAndIsItsOwnImage) {
     }
 }
 
+TEST(ResultJson, ConfidencesSurviveAsStored) {
+    auto result = test::synthetic_result(small);
+    auto& prediction = result.tasks[0].runs[0].predictions[0];
+    Random random{12};
+    for (float& p : prediction.confidence) p = stored_confidence(static_cast<float>(random.uniform()));
+    prediction.confidence[0] = 0, prediction.confidence[1] = 1;
+    result.tasks[3].runs[0].predictions[2].confidence = {stored_confidence(.123456F)};
+    auto const after = result_from_json(json::parse(to_json(result).dump()));
+    EXPECT_EQ(after.tasks[0].runs[0].predictions[0].confidence, prediction.confidence);
+    EXPECT_EQ(after.tasks[3].runs[0].predictions[2].confidence, result.tasks[3].runs[0].predictions[2].confidence);
+    EXPECT_NEAR(stored_confidence(.123456F), .123456F, .5 / 3843);
+    EXPECT_EQ(message_after([](json& j) { j["tasks"][0]["runs"][0]["confidence"][0] = "abc"; }),
+              "tasks[0].runs[0].confidence[0]: expected two letters or digits a residue, found \"abc\"");
+}
+
+/// Results written before probabilities, relatives and alignments were kept.
+TEST(ResultJson, OlderResultsAreRead) {
+    json old = good();
+    old.erase("alignments");
+    for (auto& task : old["tasks"]) {
+        task.erase("relatives");
+        for (auto& run : task["runs"]) run.erase("confidence");
+    }
+    for (auto& positions : old["positions"]) positions.erase("by_mutations");
+    auto const result = result_from_json(old);
+    EXPECT_TRUE(result.tasks[0].runs[0].predictions[0].confidence.empty());
+    EXPECT_TRUE(result.tasks[0].relatives.empty());
+}
+
 TEST(ResultJson, EveryMissingKeyIsNamed) {
     EXPECT_EQ(message_after([](json& j) { j.erase("format"); }), "top level: missing key 'format'");
     EXPECT_EQ(message_after([](json& j) { j.erase("seeds"); }), "top level: missing key 'seeds'");
@@ -153,7 +186,10 @@ void remove_each_key(json const& whole, json const& part, json::json_pointer con
                                    where.to_string().ends_with("/provenance") ||
                                    where.to_string().ends_with("/attributes") ||
                                    where.to_string().ends_with("/evidence");
-            if (!free_form) {
+            // Results that were written before these were kept are read too.
+            bool const later =
+                key == "alignments" || key == "by_mutations" || key == "relatives" || key == "confidence";
+            if (!free_form && !later) {
                 json damaged = whole;
                 damaged[where].erase(key);
                 try {

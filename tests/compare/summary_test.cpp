@@ -1,6 +1,6 @@
 #include "compare/published.hpp"
-#include "compare/svg.hpp"
 #include "compare/summary.hpp"
+#include "compare/svg.hpp"
 
 #include "tests/compare/synthetic_result.hpp"
 #include <gtest/gtest.h>
@@ -110,6 +110,24 @@ TEST(Verdict, WarnsOfQuickPresetSingleSeedConstantHeadsAndLeaks) {
               "Task 0 (Spearman): a run of transformer gives every example the same answer; its head has not learnt.");
     EXPECT_EQ(cautions[3], "Task 0 (Spearman): 3 of 40 test sequences also stand in the training part; the details "
                            "repeat the results without them.");
+    story.result.tasks[0].train_available = 300; // all that there are
+    EXPECT_EQ(make_verdict(story.result, story.analysis).cautions.size(), 3U);
+}
+
+TEST(Verdict, WarnsOfRelativesInTheTrainingPart) {
+    Story story{{{made_difference("msa", "transformer", Question::sources, .06, .01, .001)}}};
+    story.result.seeds = {1, 2};
+    story.result.tasks[0].examples.resize(40);
+    LeakAudit audit;
+    audit.set = "training", audit.leaked = 7, audit.without.resize(story.analysis.tasks[0].arms.size());
+    story.analysis.tasks[0].leaks = {audit};
+    auto const cautions = make_verdict(story.result, story.analysis).cautions;
+    EXPECT_EQ(cautions.back(),
+              "Task 0 (Spearman): 7 of 40 test proteins have a relative in the training part (30% identity "
+              "over 80% of them); the audit of leaks repeats the results without them.");
+    story.analysis.tasks[0].leaks[0].set = "database";
+    EXPECT_EQ(make_verdict(story.result, story.analysis).cautions.size() + 1, cautions.size())
+        << "what an alignment is made of is no leak of labels";
 }
 
 TEST(Verdict, WithoutBothSidesAsksNoQuestion) {

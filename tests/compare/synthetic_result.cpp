@@ -110,6 +110,8 @@ TaskResult residue_task(Random& random, SyntheticSize const& size, int classes) 
                         label >= 0 && random.uniform() < right
                             ? label
                             : static_cast<std::int16_t>(random.below(static_cast<std::uint32_t>(classes))));
+                for (std::size_t r = 0; r < prediction.residue_classes.size(); ++r)
+                    prediction.confidence.push_back(stored_confidence(static_cast<float>(right)));
                 run.predictions.push_back(std::move(prediction));
             }
             result.runs.push_back(std::move(run));
@@ -190,7 +192,7 @@ TaskResult pair_task(Random& random, SyntheticSize const& size, std::vector<Cont
                 auto const map =
                     draw_map(random, result.examples[p], arm, helped(skill(arm, "contact"), arm, depths[p]));
                 if (seed == 1 && p < 2) maps.push_back(map);
-                run.predictions.push_back({{}, top_of_ranges(map), {}, 0});
+                run.predictions.emplace_back().pairs = top_of_ranges(map);
             }
             result.runs.push_back(std::move(run));
         }
@@ -231,6 +233,7 @@ TaskResult class_task(Random& random, SyntheticSize const& size) {
                     prediction.top_classes[0] = example.class_label;
                 else if (luck < 1.5 * right)
                     prediction.top_classes[5] = example.class_label;
+                prediction.confidence = {stored_confidence(static_cast<float>(0.5 + 0.5 * right))};
                 run.predictions.push_back(std::move(prediction));
             }
             result.runs.push_back(std::move(run));
@@ -305,6 +308,8 @@ PositionStatistics draw_positions(Random& random, int rows) {
         positions.mean_single.push_back(i % 11 == 0 ? std::numeric_limits<double>::quiet_NaN()
                                                     : 2.6 + 0.3 * entropy + 0.5 * normal(random));
     }
+    for (int k = 0; k < 5; ++k)
+        positions.by_mutations.push_back({k + 1, 100U, 1.2, 1.4 - 0.1 * k, 3.5 - 0.4 * k, 3.7, 3.8});
     positions.spearman_all = 0.47;
     positions.spearman_single = 0.41;
     for (int r = 0; r < rows; ++r) {
@@ -349,6 +354,17 @@ Result synthetic_result(SyntheticSize const& size, std::uint64_t seed) {
                          draw_embedding(random, "transformer@random", size.embedding_points, 2),
                          draw_embedding(random, "onehot", size.embedding_points, 3)};
     result.positions.push_back(draw_positions(random, size.alignment_rows));
+    auto const& shown = result.tasks[0].examples[0];
+    result.alignments.push_back({"secondary_structure",
+                                 shown.id,
+                                 "search of starter.tdb",
+                                 120,
+                                 {shown.id, "sp|P1"},
+                                 {shown.residues, std::string(shown.residues.size(), '-')},
+                                 std::vector<float>(shown.residues.size(), 1.5F)});
+    result.tasks[3].relatives.push_back({"training", "500 training proteins", .8, {}});
+    for (std::size_t i = 0; i < result.tasks[3].examples.size(); ++i)
+        result.tasks[3].relatives[0].identity.push_back(i % 4 == 0 ? .5F : 0);
     result.notes = {"made up by tests/compare/synthetic_result.cpp; no protein was harmed"};
     return result;
 }

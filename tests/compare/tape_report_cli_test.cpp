@@ -76,7 +76,15 @@ TEST_F(TapeReport, writes_to_stdout_and_then_nothing_else) {
     EXPECT_TRUE(report({"result.json", "-o", "-"}).out.starts_with("<!doctype html>\n"));
     EXPECT_TRUE(report({"result.json", "--tsv", "-"}).out.starts_with("task\tmetric\t"));
     EXPECT_TRUE(report({"result.json", "--markdown", "-"}).out.starts_with("| Arm | "));
+    EXPECT_TRUE(report({"result.json", "--statistics", "-"}).out.starts_with("{\n"));
     EXPECT_EQ(report({"result.json", "--quiet"}).out, "");
+}
+
+TEST_F(TapeReport, writes_every_figure_and_number) {
+    ASSERT_EQ(report({"result.json", "--figures", "figures", "--statistics", "numbers.json"}).exit_code, 0);
+    EXPECT_TRUE(read("figures/differences.tsv").starts_with("task\ta\tb\tquestion\t"));
+    EXPECT_NE(read("figures/calibration-0.svg").find("<svg"), std::string::npos);
+    EXPECT_NE(read("numbers.json").find("\"p_holm\""), std::string::npos);
 }
 
 TEST_F(TapeReport, dry_run_checks_and_writes_nothing) {
@@ -91,7 +99,8 @@ TEST_F(TapeReport, says_what_is_wrong_with_the_command_line) {
     expect_refusal({}, 2, "missing <result>");
     expect_refusal({"result.json", "-o", "result.json"}, 2,
                    "an output would overwrite the input result.json; choose another name");
-    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2, "only one of --output, --tsv and --markdown can be stdout");
+    expect_refusal({"result.json", "-o", "-", "--tsv", "-"}, 2,
+                   "only one of --output, --tsv, --markdown and --statistics can be stdout");
     expect_refusal({"result.json", "result.json", "--labels", "a"}, 2, "1 labels for 2 results");
     expect_refusal({"result.json", "result.json", "--labels", "a,a"}, 2,
                    "two runs have the same label; name them with --labels A,B");

@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 import scipy.stats as stats
 import sklearn
+from sklearn.calibration import calibration_curve
 from sklearn.manifold import TSNE
 
 random = np.random.default_rng(7)
@@ -69,10 +70,33 @@ def principal_components():
     return {"n": 60, "d": 400, "squared_singular_values": (values[:5] ** 2).tolist()}
 
 
+def calibration():
+    """Bins of scikit-learn's reliability curve; expected calibration error of Guo et al. from them. Draws of its own."""
+    own = np.random.default_rng(11)
+    probability = np.round(own.beta(3, 2, 400), 4) + 0.00003  # never on the edge of a bin
+    right = own.random(400) < probability ** 1.5
+    accuracy, confidence = calibration_curve(right, probability, n_bins=10, strategy="uniform")
+    counts = np.histogram(probability, bins=10, range=(0, 1))[0]
+    filled = counts[counts > 0]
+    return {"probability": probability.tolist(), "right": right.astype(int).tolist(), "counts": counts.tolist(),
+            "accuracy": accuracy.tolist(), "confidence": confidence.tolist(),
+            "error": float((np.abs(accuracy - confidence) * filled).sum() / 400)}
+
+
+def effects():
+    """Standardised paired difference and its detectable size at 80% power, from the normal quantiles."""
+    own = np.random.default_rng(12)
+    a, b = own.binomial(1, .7, 120).astype(float), own.binomial(1, .55, 120).astype(float)
+    d = a - b
+    factor = stats.norm.ppf(.975) + stats.norm.ppf(.8)
+    return {"a": a.tolist(), "b": b.tolist(), "d": float(d.mean() / d.std(ddof=1)),
+            "detectable": float(factor * d.std(ddof=1) / np.sqrt(120))}
+
+
 out = pathlib.Path(__file__).parent / "compare_goldens.json"
 out.write_text(json.dumps({
     "made_by": f"scipy {scipy.__version__}, numpy {np.__version__}, scikit-learn {sklearn.__version__}",
     "correlations": correlations(), "sign_flip": sign_flip(), "bootstrap": bootstraps(), "tsne": tsne(),
-    "principal_components": principal_components(),
+    "principal_components": principal_components(), "calibration": calibration(), "effects": effects(),
 }, separators=(",", ":")) + "\n")
 print(out, out.stat().st_size, "bytes")
