@@ -290,7 +290,8 @@ TEST_P(Bidirectional, AnswersPerplexityAndVariantsInOnePass) {
     EXPECT_EQ(likelihood.tokens, 4U);
     EXPECT_NEAR(likelihood.log_probability, expected, 1e-5);
     EXPECT_EQ(encoder->default_scoring(), VariantScoring::wild_type_marginal);
-    std::vector<ListedVariant> const variants{{.name = "K2W", .mutations = parse_mutations("K2W:Y5A", 1)}};
+    std::vector<ListedVariant> const variants{
+        {.name = "K2W:Y5A", .query = {}, .mutations = parse_mutations("K2W:Y5A", 1), .measured = {}}};
     auto const scores = encoder->score_variants(proteins[0], variants, VariantScoring::wild_type_marginal);
     EXPECT_NEAR(scores[0],
                 logits(1, column('W')) - logits(1, column('K')) + logits(4, column('A')) - logits(4, column('Y')),
