@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <span>
@@ -355,6 +356,7 @@ void embed(Arguments const& arguments) {
                   << arguments.text("output") << '\n';
         return;
     }
+    auto const begin = std::chrono::steady_clock::now();
     if (mode == Mode::perplexity)
         tape::write_text(output.path(), perplexity_table(*encoder, proteins, quiet));
     else if (mode == Mode::variants)
@@ -362,7 +364,9 @@ void embed(Arguments const& arguments) {
                          variant_table(*encoder, proteins.front(), variants, scoring_of(arguments, *encoder), quiet));
     else
         write_arrays(output.path(), *encoder, proteins, request, quiet);
-    output.write_manifest({{"model", encoder->description()},
+    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    output.write_manifest({{"seconds of embedding", fixed("%.3f", seconds)},
+                           {"model", encoder->description()},
                            {"model hash", encoder->content_hash()},
                            {"proteins", std::to_string(proteins.size())}});
 }
