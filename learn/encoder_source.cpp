@@ -70,9 +70,10 @@ std::unique_ptr<Encoder> load_transformer_encoder(ModelLocation const& location,
     auto const precision = options.precision == "auto" ? at::kFloat : resolve_precision(options.precision, device);
     if (location.kind == ModelKind::bert)
         return std::make_unique<BertEncoder>(location.path, random ? std::optional{options.seed} : std::nullopt,
-                                             BertEncoder::Options{device, precision});
+                                             BertEncoder::Options{.device = device, .precision = precision, .memory = options.memory});
     return std::make_unique<TransformerEncoder>(loaded_transformer(location, random, options.seed),
-                                                TransformerEncoder::Options{device, precision});
+                                                TransformerEncoder::Options{
+                                                    .device = device, .precision = precision, .memory = options.memory});
 }
 
 std::unique_ptr<Encoder> load_unirep_encoder(ModelLocation const& location, bool random,

@@ -48,9 +48,10 @@ PackedLinear::PackedLinear(at::Tensor const& weight, at::Tensor const& bias, at:
 
 at::Tensor PackedLinear::product(at::Tensor const& x, Then then) const {
     c10::List<std::optional<at::Scalar>> const none;
-    std::string const after = then == Then::gelu ? "gelu" : "none";
+    static std::string const gelu = "gelu", no_gelu = "none", with_erf = "none", empty;
+    bool const last = then == Then::nothing;
     c10::IValue const bias = bias_.defined() ? c10::IValue{bias_} : c10::IValue{};
-    return call(product_name, {x, weight_, bias, after, none, std::string{then == Then::gelu ? "none" : ""}});
+    return call(product_name, {x, weight_, bias, last ? no_gelu : gelu, none, last ? empty : with_erf});
 }
 
 at::Tensor PackedLinear::operator()(at::Tensor const& x, Then then) const {

@@ -186,25 +186,107 @@ TAPE_INLINE void add_and_normalise_rows(NormRows<Value> const& work) {
     }
 }
 
+/// 1 / (1 + e^-x) within 3e-7.
+TAPE_INLINE Floats sigmoid(Floats x) {
+    constexpr float steepest = 86.0F; // e^-x stays finite
+    x = x > steepest ? Floats{} + steepest : x;
+    x = x < -steepest ? Floats{} - steepest : x;
+    Floats power = x * -1.4426950408889634F;
+    WeightOf<false>{0}(power);
+    return 1.0F / (1.0F + power);
+}
+
+/// Absolute error 6e-7.
+TAPE_INLINE Floats hyperbolic_tangent(Floats const& x) { return 2.0F * sigmoid(2.0F * x) - 1.0F; }
+
+template <typename Value>
+TAPE_INLINE void step_gates_of(Value const* product, float const* input, float const* cell, float* next_cell, float* hidden,
+                               std::size_t units) {
+    Floats gates[4];
+    for (std::size_t gate = 0; gate < 4; ++gate) {
+        Floats change;
+        load(gates[gate], input + gate * units), load(change, product + gate * units);
+        gates[gate] += change;
+    }
+    Floats old;
+    load(old, cell);
+    Floats const next = sigmoid(gates[1]) * old + sigmoid(gates[0]) * hyperbolic_tangent(gates[3]);
+    store(next_cell, next);
+    store(hidden, sigmoid(gates[2]) * hyperbolic_tangent(next));
+}
+
+template <typename Value>
+TAPE_INLINE void step_gate_rows(GateRows<Value> const& gates) {
+    std::size_t const units = gates.units;
+    for (std::size_t row = 0; row < gates.rows; ++row) {
+        Value const* const product = gates.product + row * 4 * units;
+        float const *const input = gates.input[row], *const cell = gates.cell[row];
+        float *const next_cell = gates.next_cell + row * units, *const hidden = gates.hidden + row * units;
+        std::size_t k = 0;
+        for (; k + lanes <= units; k += lanes)
+            step_gates_of(product + k, input + k, cell + k, next_cell + k, hidden + k, units);
+        if (k == units) continue;
+        // The last units through full registers.
+        std::size_t const left = units - k;
+        Value products[4 * lanes] = {};
+        float inputs[4 * lanes] = {}, cells[lanes] = {}, next[lanes], states[lanes];
+        for (std::size_t gate = 0; gate < 4; ++gate)
+            for (std::size_t i = 0; i < left; ++i) {
+                products[gate * lanes + i] = product[gate * units + k + i];
+                inputs[gate * lanes + i] = input[gate * units + k + i];
+            }
+        for (std::size_t i = 0; i < left; ++i) cells[i] = cell[k + i];
+        step_gates_of(products, inputs, cells, next, states, lanes);
+        for (std::size_t i = 0; i < left; ++i) next_cell[k + i] = next[i], hidden[k + i] = states[i];
+    }
+}
+
+using Quad = float __attribute__((vector_size(16))); // heads are small: half of one is 8 floats in ESM-2 8M
+using WordQuad = std::uint32_t __attribute__((vector_size(16)));
+using HalfQuad = std::uint16_t __attribute__((vector_size(8)));
+
+TAPE_INLINE void load(Quad& to, float const* from) { std::memcpy(&to, from, sizeof to); }
+TAPE_INLINE void load(Quad& to, BFloat16Bits const* from) {
+    HalfQuad halves;
+    std::memcpy(&halves, from, sizeof halves);
+    WordQuad const bits = __builtin_convertvector(halves, WordQuad) << 16U;
+    to = __builtin_bit_cast(Quad, bits);
+}
+TAPE_INLINE void store(float* to, Quad const& value) { std::memcpy(to, &value, sizeof value); }
+TAPE_INLINE void store(BFloat16Bits* to, Quad const& value) {
+    WordQuad const bits = __builtin_bit_cast(WordQuad, value);
+    HalfQuad const halves = __builtin_convertvector((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U, HalfQuad);
+    std::memcpy(to, &halves, sizeof halves);
+}
+
+template <typename Value>
+TAPE_INLINE void turn_row(Value const* in, Value* to, float const* cos, float const* sin, float scale, std::size_t half) {
+    std::size_t i = 0;
+    for (; i + 4 <= half; i += 4) {
+        Quad a, b, c, s;
+        load(a, in + i), load(b, in + i + half), load(c, cos + i), load(s, sin + i);
+        Quad const first = (a * c - b * s) * scale, second = (b * c + a * s) * scale;
+        store(to + i, first), store(to + i + half, second);
+    }
+    for (; i < half; ++i) {
+        float const a = to_float(in[i]), b = to_float(in[i + half]);
+        to[i] = rounded<Value>((a * cos[i] - b * sin[i]) * scale);
+        to[i + half] = rounded<Value>((b * cos[i] + a * sin[i]) * scale);
+    }
+}
+
 template <typename Value>
 TAPE_INLINE void copy_head_rows(HeadRows<Value> const& head, Value* out) {
     std::size_t const half = head.size / 2;
     for (std::size_t row = 0; row < head.rows; ++row) {
         Value const* const in = head.in + row * head.stride;
         Value* const to = out + row * head.size;
-        if (head.cos == nullptr) {
-            if (head.scale == 1)
-                std::memcpy(to, in, head.size * sizeof(Value));
-            else
-                for (std::size_t i = 0; i < head.size; ++i) to[i] = rounded<Value>(to_float(in[i]) * head.scale);
-            continue;
-        }
-        float const *const cos = head.cos + row * half, *const sin = head.sin + row * half;
-        for (std::size_t i = 0; i < half; ++i) {
-            float const a = to_float(in[i]), b = to_float(in[i + half]);
-            to[i] = rounded<Value>((a * cos[i] - b * sin[i]) * head.scale);
-            to[i + half] = rounded<Value>((b * cos[i] + a * sin[i]) * head.scale);
-        }
+        if (head.cos != nullptr)
+            turn_row(in, to, head.cos + row * half, head.sin + row * half, head.scale, half);
+        else if (head.scale == 1)
+            std::memcpy(to, in, head.size * sizeof(Value));
+        else
+            for (std::size_t i = 0; i < head.size; ++i) to[i] = rounded<Value>(to_float(in[i]) * head.scale);
     }
 }
 
@@ -253,6 +335,8 @@ TAPE_KERNEL(exponentiate, exponentiate_rows, (SoftmaxBlock<float> const& block),
 TAPE_KERNEL(exponentiate, exponentiate_rows, (SoftmaxBlock<BFloat16Bits> const& block), (block))
 TAPE_KERNEL(normalise, add_and_normalise_rows, (NormRows<float> const& work), (work))
 TAPE_KERNEL(normalise, add_and_normalise_rows, (NormRows<BFloat16Bits> const& work), (work))
+TAPE_KERNEL(step_gates, step_gate_rows, (GateRows<float> const& gates), (gates))
+TAPE_KERNEL(step_gates, step_gate_rows, (GateRows<BFloat16Bits> const& gates), (gates))
 TAPE_KERNEL(copy_head, copy_head_rows, (HeadRows<float> const& head, float* out), (head, out))
 TAPE_KERNEL(copy_head, copy_head_rows, (HeadRows<BFloat16Bits> const& head, BFloat16Bits* out), (head, out))
 TAPE_KERNEL(divide, divided_rows,
@@ -269,6 +353,8 @@ void exponentiate(SoftmaxBlock<float> const& block) { exponentiate_chosen(block)
 void exponentiate(SoftmaxBlock<BFloat16Bits> const& block) { exponentiate_chosen(block); }
 void add_and_normalise(NormRows<float> const& work) { normalise_chosen(work); }
 void add_and_normalise(NormRows<BFloat16Bits> const& work) { normalise_chosen(work); }
+void step_gates(GateRows<float> const& gates) { step_gates_chosen(gates); }
+void step_gates(GateRows<BFloat16Bits> const& gates) { step_gates_chosen(gates); }
 void copy_head(HeadRows<float> const& head, float* out) { copy_head_chosen(head, out); }
 void copy_head(HeadRows<BFloat16Bits> const& head, BFloat16Bits* out) { copy_head_chosen(head, out); }
 

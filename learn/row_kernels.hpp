@@ -41,6 +41,19 @@ struct NormRows {
 void add_and_normalise(NormRows<float> const& work);
 void add_and_normalise(NormRows<BFloat16Bits> const& work);
 
+/// One step of an LSTM's state for `rows` sequences, gates in the order input, forget, output, new:
+///   z = input + product;  cell' = s(z_f) cell + s(z_i) tanh(z_u);  hidden = s(z_o) tanh(cell')
+template <typename Value>
+struct GateRows {
+    float const* const* input; ///< rows pointers to 4 x units
+    Value const* product;      ///< rows x 4 x units
+    float const* const* cell;  ///< rows pointers to units
+    float *next_cell, *hidden; ///< rows x units
+    std::size_t rows, units;
+};
+void step_gates(GateRows<float> const& gates);
+void step_gates(GateRows<BFloat16Bits> const& gates);
+
 /// One head of a packed projection for `rows` tokens: scaled, and turned by rotary positions (learn/rotary.hpp).
 template <typename Value>
 struct HeadRows {
