@@ -131,7 +131,7 @@ void MaskedEncoder::visit_packed(std::span<std::size_t const> order, std::vector
     };
     // Batches side by side need no waiting within operations; one that is large, or alone, has all threads for itself.
     auto const threads = static_cast<std::size_t>(at::get_num_threads());
-    std::size_t const most = std::max(static_cast<std::size_t>(options_.packed_tokens), options_.memory / threads / bytes_of_token());
+    std::size_t const most = std::max(static_cast<std::size_t>(options_.packed_tokens), options_.memory / 2 / threads / bytes_of_token());
     constexpr std::size_t longest_for_a_thread = 4096;
     auto const alone = std::ranges::find_if(groups, [&](Group const& group) {
         return group.tokens > std::min(most, longest_for_a_thread);
@@ -181,7 +181,8 @@ void use_hidden(at::Tensor const& hidden, EmbedRequest const& request, Embedding
 std::size_t MaskedEncoder::window() const {
     std::size_t const most = positions() - 2;
     if (!packs()) return most;
-    return std::min(most, std::max(fewest_residues_of_window, options_.memory / bytes_of_token()));
+    // Half of the memory: the rest is for batches of short proteins and for what operations hold for a moment.
+    return std::min(most, std::max(fewest_residues_of_window, options_.memory / 2 / bytes_of_token()));
 }
 
 std::size_t MaskedEncoder::windows(std::size_t residues) const { return windows_of(residues, window()).size(); }

@@ -16,8 +16,9 @@ namespace {
 
 namespace blas = at::native::cpublas;
 
-constexpr std::int64_t query_block = 32, key_block = 512; // a block of scores and its weights: 48 kB
-constexpr std::int64_t round_keys = 32;                   // products of few distinct shapes, compiled once each
+constexpr std::int64_t query_block = 32, key_block = 512; // a block of scores: 64 kB
+// Products of few distinct shapes: oneDNN compiles each once a thread and keeps it.
+constexpr std::int64_t round_keys = 32, round_queries = 16;
 constexpr std::int64_t queries_of_task = 1024;
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
@@ -95,9 +96,10 @@ class HeadAttention {
         copy_head(head_rows(task, 0, first, rows, std::numbers::log2e / std::sqrt(static_cast<double>(size_))),
                   queries_.data());
         std::ranges::fill(peak_, lowest_peak), std::ranges::fill(sum_, 0.0F);
+        std::int64_t const whole = rounded_up(rows, round_queries); // rows behind the last are computed and not read
         for (std::int64_t key = 0; key < task.length; key += key_block) {
             std::int64_t const padded = std::min(key_block, padded_ - key);
-            blas::brgemm(rows, padded, size_, size_, padded_, key_block, false, as_values(queries_.data()),
+            blas::brgemm(whole, padded, size_, size_, padded_, key_block, false, as_values(queries_.data()),
                          as_values(keys_.data()) + key * (pairs ? 2 : 1), scores_.data(), pairs);
             exponentiate(SoftmaxBlock<Bits>{.scores = scores_.data(),
                                             .score_stride = key_block,
@@ -113,7 +115,7 @@ class HeadAttention {
                 for (std::int64_t row = 0; row < rows; ++row)
                     for (std::int64_t i = 0; i < size_; ++i)
                         mixed_[static_cast<std::size_t>(row * size_ + i)] *= rescale_[static_cast<std::size_t>(row)];
-            blas::brgemm(rows, size_, padded, key_block, size_, size_, key > 0, as_values(weights()),
+            blas::brgemm(whole, size_, padded, key_block, size_, size_, key > 0, as_values(weights()),
                          as_values(values_.data()) + key * size_, mixed_.data(), pairs);
         }
         std::int64_t const width = heads_ * size_;

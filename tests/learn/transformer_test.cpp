@@ -282,7 +282,7 @@ TEST(TransformerEncoder, ReadsInWindowsWhatMemoryDoesNotHold) {
         return TransformerEncoder{{Transformer{config, 5}, std::nullopt, {}, "hash"}, {.memory = memory}};
     };
     Protein const protein{"long", "", std::string(600, 'A') + std::string(400, 'W')};
-    auto roomy = encoder(std::size_t{1} << 30), tight = encoder(300 * 32 * 28); // 300 tokens
+    auto roomy = encoder(std::size_t{1} << 30), tight = encoder(2 * 300 * 32 * 28); // 300 tokens in half of it
     EXPECT_EQ(roomy.windows(1000), 1U);
     EXPECT_EQ(tight.windows(1000), 5U);
     auto const whole = roomy.embed(std::span{&protein, 1}, {.rows = true})[0].rows,
