@@ -1,14 +1,17 @@
 #include "learn/packed_attention.hpp"
 
+#include "learn/amx_products.hpp"
 #include "learn/row_kernels.hpp"
 
 #include <ATen/Parallel.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <type_traits>
 
 namespace tape {
@@ -53,7 +56,13 @@ class HeadAttention {
           sin_{sin.defined() ? sin.const_data_ptr<float>() : nullptr}, heads_{qkv.size(2)}, size_{qkv.size(3)},
           scores_(query_block * key_block), weights_(pairs ? query_block * key_block : 0),
           queries_(static_cast<std::size_t>(query_block * size_)), mixed_(static_cast<std::size_t>(query_block * size_)),
-          peak_(query_block), sum_(query_block), rescale_(query_block) {}
+          peak_(query_block), sum_(query_block), rescale_(query_block) {
+        if constexpr (pairs) {
+            static bool const unit = at::cpu::init_amx();
+            if (unit && amx_takes(static_cast<std::size_t>(size_))) tiles_.emplace(static_cast<std::size_t>(size_));
+        }
+        part_.resize(tiles_ ? mixed_.size() : 0);
+    }
 
     void operator()(Task const& task) {
         if (task.start != packed_start_ || task.head != packed_head_) pack_keys_and_values(task);
@@ -96,11 +105,9 @@ class HeadAttention {
         copy_head(head_rows(task, 0, first, rows, std::numbers::log2e / std::sqrt(static_cast<double>(size_))),
                   queries_.data());
         std::ranges::fill(peak_, lowest_peak), std::ranges::fill(sum_, 0.0F);
-        std::int64_t const whole = rounded_up(rows, round_queries); // rows behind the last are computed and not read
         for (std::int64_t key = 0; key < task.length; key += key_block) {
             std::int64_t const padded = std::min(key_block, padded_ - key);
-            blas::brgemm(whole, padded, size_, size_, padded_, key_block, false, as_values(queries_.data()),
-                         as_values(keys_.data()) + key * (pairs ? 2 : 1), scores_.data(), pairs);
+            multiply_queries(key, padded, rows);
             exponentiate(SoftmaxBlock<Bits>{.scores = scores_.data(),
                                             .score_stride = key_block,
                                             .weights = weights(),
@@ -111,16 +118,47 @@ class HeadAttention {
                                             .peak = peak_.data(),
                                             .sum = sum_.data(),
                                             .rescale = rescale_.data()});
-            if (key > 0)
-                for (std::int64_t row = 0; row < rows; ++row)
-                    for (std::int64_t i = 0; i < size_; ++i)
-                        mixed_[static_cast<std::size_t>(row * size_ + i)] *= rescale_[static_cast<std::size_t>(row)];
-            blas::brgemm(whole, size_, padded, key_block, size_, size_, key > 0, as_values(weights()),
-                         as_values(values_.data()) + key * size_, mixed_.data(), pairs);
+            mix_values(key, padded, rows);
         }
         std::int64_t const width = heads_ * size_;
         divide_rows(mixed_.data(), sum_.data(), static_cast<std::size_t>(rows), static_cast<std::size_t>(size_),
                     out_ + (task.start + first) * width + task.head * size_, static_cast<std::size_t>(width));
+    }
+
+    // Rows behind the last query are computed and not read.
+    void multiply_queries(std::int64_t key, std::int64_t padded, std::int64_t rows) {
+        if constexpr (pairs)
+            if (tiles_) return tiles_->scores(amx_head(key, padded), scores_.data());
+        blas::brgemm(rounded_up(rows, round_queries), padded, size_, size_, padded_, key_block, false,
+                     as_values(queries_.data()), as_values(keys_.data()) + key * (pairs ? 2 : 1), scores_.data(), pairs);
+    }
+
+    void mix_values(std::int64_t key, std::int64_t padded, std::int64_t rows) {
+        std::vector<float>& target = tiles_ && key > 0 ? part_ : mixed_;
+        if (key > 0)
+            for (std::int64_t row = 0; row < rows; ++row)
+                for (std::int64_t i = 0; i < size_; ++i)
+                    mixed_[static_cast<std::size_t>(row * size_ + i)] *= rescale_[static_cast<std::size_t>(row)];
+        if constexpr (pairs)
+            if (tiles_) {
+                tiles_->mix(amx_head(key, padded), weights(), target.data());
+                for (std::size_t i = 0; key > 0 && i < part_.size(); ++i) mixed_[i] += part_[i];
+                return;
+            }
+        blas::brgemm(rounded_up(rows, round_queries), size_, padded, key_block, size_, size_, key > 0,
+                     as_values(weights()), as_values(values_.data()) + key * size_, target.data(), pairs);
+    }
+
+    [[nodiscard]] AmxHead amx_head(std::int64_t key, std::int64_t padded) const
+        requires pairs
+    {
+        return {.queries = queries_.data(),
+                .keys = keys_.data() + 2 * key,
+                .values = values_.data() + key * size_,
+                .size = static_cast<std::size_t>(size_),
+                .padded = static_cast<std::size_t>(padded),
+                .key_stride = static_cast<std::size_t>(padded_),
+                .block_stride = static_cast<std::size_t>(key_block)};
     }
 
     static Value const* as_values(Bits const* bits) { return reinterpret_cast<Value const*>(bits); }
@@ -140,7 +178,8 @@ class HeadAttention {
     std::vector<Bits> weights_;           ///< the same; float's lie in the scores' place
     std::vector<Bits> queries_, turned_;  ///< query_block x size, L x size
     std::vector<Bits> keys_, values_;     ///< size x padded (in pairs of dimensions), padded x size (in pairs of keys)
-    std::vector<float> mixed_;            ///< query_block x size
+    std::vector<float> mixed_, part_;     ///< query_block x size
+    std::optional<AmxTiles> tiles_;
     std::vector<float> peak_, sum_, rescale_;
 };
 

@@ -3,7 +3,7 @@
 
   embed_memory.py BIN_DIR [-o TABLE.tsv] [--model NAME] [--threads 2] [--memory 64,1024] [--short 10000]
 
-Random sequences. `floor` is a run over one protein of 10 residues: the program, LibTorch, and the weights. A run may take that and
+Random sequences. The first row is a run over one protein of 10 residues: the program, LibTorch, and the weights. A run may take that and
 --memory, and at worst as much again as its input and output files. Exits 1 if one takes more.
 """
 import argparse, json, os, random, subprocess, sys, tempfile
@@ -43,7 +43,7 @@ def main():
     write_fasta(work / "floor.fasta", [10])
     write_fasta(work / "all.fasta", long_one)
     floor, _, _ = run(arguments, work / "floor.fasta", work / "floor.npz", 64)
-    rows = [f"#proteins\tlongest\tmemory_MiB\tread_in_windows\tpeak_MiB\tmay_take_MiB\tseconds", f"1\t10\t64\t0\t{floor >> 20}\t\t"]
+    rows = ["#proteins\tlongest\tmemory_MiB\tread_in_windows\tpeak_MiB\tmay_take_MiB\tseconds", f"1\t10\t64\t0\t{floor >> 20}\t\t"]
     worst = 0.0
     for memory in map(int, arguments.memory.split(",")):
         peak, seconds, windows = run(arguments, work / "all.fasta", work / "all.npz", memory)
