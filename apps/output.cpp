@@ -12,10 +12,16 @@ namespace {
 
 std::filesystem::path manifest_of(std::filesystem::path const& file) { return file.string() + ".manifest.json"; }
 
-bool made_by(std::string const& program, std::filesystem::path const& file) {
+/// Null if there is none that can be read.
+nlohmann::json read_manifest(std::filesystem::path const& file) {
     std::error_code ignored;
-    if (!std::filesystem::is_regular_file(manifest_of(file), ignored)) return false;
-    auto const manifest = nlohmann::json::parse(read_text(manifest_of(file)), nullptr, false);
+    if (!std::filesystem::is_regular_file(manifest_of(file), ignored)) return {};
+    auto manifest = nlohmann::json::parse(read_text(manifest_of(file)), nullptr, false);
+    return manifest.is_object() ? manifest : nlohmann::json{};
+}
+
+bool made_by(std::string const& program, std::filesystem::path const& file) {
+    auto const manifest = read_manifest(file);
     return manifest.is_object() && manifest.value("program", nlohmann::json{}) == program;
 }
 
@@ -42,6 +48,13 @@ void OutputFile::write_manifest(std::map<std::string, std::string> details) {
     manifest_.details = std::move(details);
     manifest_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     write_text(manifest_of(file_), to_json(manifest_).dump(2) + "\n");
+}
+
+bool OutputFile::tells(std::string const& detail, std::string const& value) const {
+    std::error_code ignored;
+    auto const manifest = read_manifest(file_);
+    return std::filesystem::is_regular_file(file_, ignored) && manifest.is_object() && manifest.contains("details") &&
+           manifest.at("details").value(detail, nlohmann::json{}) == value;
 }
 
 } // namespace tape::cli

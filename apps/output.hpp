@@ -29,6 +29,8 @@ class OutputFile {
     void add_input(std::string const& path, std::string hash) { manifest_.inputs[path] = std::move(hash); }
     /// After the file itself; nothing for stdout, devices and pipes.
     void write_manifest(std::map<std::string, std::string> details);
+    /// Whether the file is there and its manifest tells this detail.
+    [[nodiscard]] bool tells(std::string const& detail, std::string const& value) const;
 
   private:
     std::filesystem::path file_;

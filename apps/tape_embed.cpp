@@ -1,5 +1,6 @@
 #include "apps/cli.hpp"
 #include "apps/output.hpp"
+#include "apps/shared_parts.hpp"
 #include "compare/metrics.hpp"
 #include "data/array_writer.hpp"
 #include "data/error.hpp"
@@ -8,13 +9,17 @@
 #include "data/io.hpp"
 #include "data/npy.hpp"
 #include "data/progress.hpp"
+#include "data/shared_queue.hpp"
 #include "learn/encoder.hpp"
 #include "learn/models.hpp"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <map>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -118,6 +123,14 @@ tape::cli::Program program() {
          .minimum = 0,
          .maximum = 1e9},
     };
+    options.push_back({.name = "memory",
+                       .kind = Kind::integer,
+                       .default_value = "2048",
+                       .help = "MiB to work in beside the weights; a longer protein is read in overlapping windows",
+                       .group = "Model",
+                       .placeholder = "MIB",
+                       .minimum = 64,
+                       .maximum = 1e8});
     options.push_back(tape::cli::device_option());
     for (auto const& common : tape::cli::common_options()) options.push_back(common);
     return {
@@ -155,6 +168,16 @@ tape::cli::Program program() {
             "which TAPE's LSTM and ResNet share (IUPAC), or Bepler & Berger's 21 (<stop> A R N D C Q E G H I L K M F P "
             "S "
             "T W Y V).\n"
+            "\n"
+            "A protein longer than a model's positions (BERT), or than --memory holds, is read in overlapping windows, "
+            "each residue\n"
+            "from the window in which it stands farthest from an end; the program says which. Maps, --perplexity and "
+            "--variants take whole\n"
+            "proteins only.\n"
+            "\n"
+            "Started by mpirun, srun or torchrun, the ranks share the proteins and write what one process writes; a run "
+            "that was cut off\n"
+            "goes on where it stood when the same line is started again. FILE.parts/ holds what is done meanwhile.\n"
             "\n"
             "--perplexity is exp(-mean log p) among all tokens; column 'scored' says over how many: a "
             "Transformer's amino acids\n"
@@ -237,33 +260,67 @@ tape::Array to_array(tape::Embedding const& embedding, tape::EmbedRequest const&
     return tape::Array::from(std::span<float const>{embedding.pooled}, {embedding.pooled.size()});
 }
 
-/// Enough proteins at a time for well-filled batches, few enough that their rows fit in memory.
-std::size_t end_of_portion(std::vector<tape::Protein> const& proteins, std::size_t begin,
-                           tape::EmbedRequest const& request) {
-    constexpr std::size_t residues_of_rows = 200'000, residues_of_means = 20'000'000, residues_of_maps = 2'000;
+using Portion = std::span<tape::Protein const>;
+
+/// Enough proteins at a time for well-filled batches and for ranks to share, few enough that their results fit in half of
+/// the memory. The same for any number of ranks, so that batches, and with them the last bits, are.
+std::vector<Portion> portions_of(std::vector<tape::Protein> const& proteins, tape::EmbedRequest const& request, int width,
+                                 std::size_t memory) {
+    constexpr std::size_t residues_of_maps = 2'000, fewest = 128 * 1024, most = 1024 * 1024;
+    std::size_t total = 0;
+    for (auto const& protein : proteins) total += protein.residues.size();
     bool const maps = request.pairs || request.attentions || request.contacts;
-    std::size_t const limit = maps                               ? residues_of_maps
-                              : request.pooled || request.pooler ? residues_of_means
-                                                                 : residues_of_rows;
-    std::size_t end = begin, total = 0;
-    while (end < proteins.size() && (end == begin || total + proteins[end].residues.size() <= limit))
-        total += proteins[end++].residues.size();
-    return end;
+    std::size_t limit = maps ? residues_of_maps : std::clamp(total / 32, fewest, most);
+    if (request.rows) limit = std::min(limit, memory / 2 / (sizeof(float) * static_cast<std::size_t>(width)));
+    std::vector<Portion> portions;
+    for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
+        std::size_t residues = 0;
+        while (end < proteins.size() && (end == begin || residues + proteins[end].residues.size() <= limit))
+            residues += proteins[end++].residues.size();
+        portions.push_back(Portion{proteins}.subspan(begin, end - begin));
+    }
+    return portions;
 }
 
-void write_arrays(std::filesystem::path const& file, tape::Encoder& encoder, std::vector<tape::Protein> const& proteins,
-                  tape::EmbedRequest const& request, bool quiet) {
+void add_arrays(tape::ArrayWriter& writer, tape::Encoder& encoder, Portion portion, tape::EmbedRequest const& request) {
+    auto const embeddings = encoder.embed(portion, request);
+    for (std::size_t i = 0; i < portion.size(); ++i)
+        writer.add(portion[i].id, to_array(embeddings[i], request, portion[i].residues.size(), encoder));
+}
+
+void write_arrays(std::filesystem::path const& file, tape::Encoder& encoder, std::vector<Portion> const& portions,
+                  std::size_t proteins, tape::EmbedRequest const& request, bool quiet) {
     auto const writer = tape::array_writer(file);
-    tape::Progress progress{"embedding", proteins.size(), "proteins", quiet};
-    for (std::size_t begin = 0, end = 0; begin < proteins.size(); begin = end) {
-        end = end_of_portion(proteins, begin, request);
-        auto const portion = std::span{proteins}.subspan(begin, end - begin);
-        auto const embeddings = encoder.embed(portion, request);
-        for (std::size_t i = 0; i < portion.size(); ++i)
-            writer->add(portion[i].id, to_array(embeddings[i], request, portion[i].residues.size(), encoder));
+    tape::Progress progress{"embedding", proteins, "proteins", quiet};
+    for (auto const portion : portions) {
+        add_arrays(*writer, encoder, portion, request);
         progress.advance(portion.size());
     }
     writer->close();
+}
+
+void join_arrays(std::filesystem::path const& file, tape::cli::SharedParts const& parts,
+                 std::vector<Portion> const& portions) {
+    auto const writer = tape::array_writer(file);
+    for (std::size_t part = 0; part < portions.size(); ++part) {
+        auto const arrays = tape::read_npz(parts.file(part));
+        for (auto const& protein : portions[part]) writer->add(protein.id, arrays.at(protein.id));
+    }
+    writer->close();
+}
+
+/// Of everything that decides the arrays.
+std::string key_of(tape::Encoder const& encoder, std::vector<Portion> const& portions, tape::EmbedRequest const& request,
+                   std::string const& format) {
+    std::string text = "tape-embed 1 " + encoder.content_hash() + " " + format + " " + std::to_string(request.layer);
+    for (bool const wanted :
+         {request.rows, request.pooled, request.pairs, request.logits, request.attentions, request.contacts})
+        text += wanted ? " 1" : " 0";
+    for (auto const portion : portions) {
+        text += "\n";
+        for (auto const& protein : portion) text += ">" + protein.id + "\n" + protein.residues + "\n";
+    }
+    return tape::content_hash(text);
 }
 
 std::string fixed(char const* format, double value) {
@@ -333,54 +390,142 @@ std::vector<tape::ListedVariant> variants_of(std::vector<tape::Protein> const& p
     return tape::variants_of_proteins(list, proteins).front();
 }
 
-void embed(Arguments const& arguments) {
-    Mode const mode = mode_of(arguments);
-    auto const request = request_of(arguments, mode);
-    bool const table = mode == Mode::perplexity || mode == Mode::variants, quiet = arguments.flag("quiet");
-    std::string const input = arguments.positional().at(0), list = arguments.text("variants");
-    tape::cli::OutputFile output{program(), arguments, arguments.text("output")};
-    if (input == "-" && list == "-") throw tape::usage_error{"proteins and --variants cannot both be read from stdin"};
-    if (!table) {
-        if (output.is_stdout()) throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
-        tape::check_array_format(output.path());
+/// Says which proteins are read in windows. @return how many
+std::size_t tell_of_windows(tape::Encoder const& encoder, std::vector<tape::Protein> const& proteins, bool quiet) {
+    constexpr std::size_t told = 20;
+    std::size_t count = 0;
+    for (auto const& protein : proteins) {
+        std::size_t const windows = encoder.windows(protein.residues.size());
+        if (windows > 1 && ++count <= told && !quiet)
+            std::cerr << "tape-embed: '" << protein.id << "' (" << protein.residues.size() << " residues) is read in "
+                      << windows << " overlapping windows\n";
     }
-    auto const proteins = tape::read_fasta(input);
-    if (input != "-") output.add_input(input, tape::content_hash_of_file(input));
-    std::vector<tape::ListedVariant> variants;
-    if (mode == Mode::variants) {
-        variants = variants_of(proteins, input, arguments);
-        if (list != "-") output.add_input(list, tape::content_hash_of_file(list));
-    }
-    auto const encoder = tape::load_encoder(arguments.text("model"), arguments.flag("random"),
-                                            {.device = arguments.text("device"),
-                                             .precision = arguments.text("precision"),
-                                             .threads = static_cast<int>(arguments.integer("threads")),
-                                             .seed = static_cast<std::uint64_t>(arguments.integer("seed"))});
-    try {
-        encoder->require(request);
-        if (mode == Mode::variants) encoder->require(scoring_of(arguments, *encoder));
-    } catch (tape::usage_error const& problem) {
-        throw tape::usage_error{"model '" + arguments.text("model") + "': " + problem.what()};
-    }
-    if (auto const unused = encoder->unused_tensors(); !unused.empty() && !quiet)
-        for (auto const& name : unused)
-            std::cerr << "tape-embed: note: tensor '" << name << "' of the weights is not used\n";
-    if (arguments.flag("dry-run")) {
-        std::cout << encoder->description() << "; " << proteins.size() << " proteins; would write "
-                  << arguments.text("output") << '\n';
-        return;
-    }
-    if (mode == Mode::perplexity)
-        tape::write_text(output.path(), perplexity_table(*encoder, proteins, quiet));
-    else if (mode == Mode::variants)
-        tape::write_text(output.path(),
-                         variant_table(*encoder, proteins.front(), variants, scoring_of(arguments, *encoder), quiet));
-    else
-        write_arrays(output.path(), *encoder, proteins, request, quiet);
-    output.write_manifest({{"model", encoder->description()},
-                           {"model hash", encoder->content_hash()},
-                           {"proteins", std::to_string(proteins.size())}});
+    if (count > told && !quiet) std::cerr << "tape-embed: and so are " << count - told << " more\n";
+    return count;
 }
+
+/// One run: what is read, by what, into what.
+class Run {
+  public:
+    explicit Run(Arguments const& arguments)
+        : arguments_{arguments}, mode_{mode_of(arguments)}, request_{request_of(arguments, mode_)},
+          quiet_{arguments.flag("quiet")}, input_{arguments.positional().at(0)}, list_{arguments.text("variants")},
+          memory_{static_cast<std::size_t>(arguments.integer("memory")) << 20U},
+          output_{program(), arguments, arguments.text("output")} {
+        if (input_ == "-" && list_ == "-")
+            throw tape::usage_error{"proteins and --variants cannot both be read from stdin"};
+        if (!table()) {
+            if (output_.is_stdout())
+                throw tape::usage_error{"--output: a .npz cannot be written to stdout; name a file"};
+            tape::check_array_format(output_.path());
+        }
+        if (ranks_.size > 1) check_for_ranks();
+    }
+
+    void operator()() {
+        proteins_ = tape::read_fasta(input_);
+        if (input_ != "-") output_.add_input(input_, tape::content_hash_of_file(input_));
+        if (mode_ == Mode::variants) {
+            variants_ = variants_of(proteins_, input_, arguments_);
+            if (list_ != "-") output_.add_input(list_, tape::content_hash_of_file(list_));
+        }
+        load();
+        if (arguments_.flag("dry-run")) {
+            if (ranks_.rank == 0)
+                std::cout << encoder_->description() << "; " << proteins_.size() << " proteins; would write "
+                          << arguments_.text("output") << '\n';
+            return;
+        }
+        begin_ = std::chrono::steady_clock::now();
+        if (mode_ == Mode::perplexity)
+            tape::write_text(output_.path(), perplexity_table(*encoder_, proteins_, quiet_));
+        else if (mode_ == Mode::variants)
+            tape::write_text(output_.path(), variant_table(*encoder_, proteins_.front(), variants_,
+                                                           scoring_of(arguments_, *encoder_), quiet_));
+        else
+            return write_embeddings();
+        write_manifest({});
+    }
+
+  private:
+    [[nodiscard]] bool table() const { return mode_ == Mode::perplexity || mode_ == Mode::variants; }
+
+    void check_for_ranks() const {
+        if (table()) throw tape::usage_error{"--perplexity and --variants run in one process; start it without a launcher"};
+        if (input_ == "-") throw tape::usage_error{"several ranks read one file of proteins; - is read once"};
+        if (arguments_.flag("force"))
+            throw tape::usage_error{"--force would make everything once a rank; remove " + output_.path().string() +
+                                    " instead"};
+    }
+
+    void load() {
+        encoder_ = tape::load_encoder(arguments_.text("model"), arguments_.flag("random"),
+                                      {.device = arguments_.text("device"),
+                                       .precision = arguments_.text("precision"),
+                                       .threads = static_cast<int>(arguments_.integer("threads")),
+                                       .seed = static_cast<std::uint64_t>(arguments_.integer("seed")),
+                                       .memory = memory_});
+        try {
+            encoder_->require(request_);
+            if (mode_ == Mode::variants) encoder_->require(scoring_of(arguments_, *encoder_));
+        } catch (tape::usage_error const& problem) {
+            throw tape::usage_error{"model '" + arguments_.text("model") + "': " + problem.what()};
+        }
+        if (quiet_ || ranks_.rank > 0) return;
+        for (auto const& name : encoder_->unused_tensors())
+            std::cerr << "tape-embed: note: tensor '" << name << "' of the weights is not used\n";
+    }
+
+    void write_embeddings() {
+        auto const portions = portions_of(proteins_, request_, encoder_->width(), memory_);
+        bool const maps = request_.pairs || request_.attentions || request_.contacts;
+        std::size_t const windowed = maps ? 0 : tell_of_windows(*encoder_, proteins_, quiet_ || ranks_.rank > 0);
+        std::map<std::string, std::string> details;
+        if (windowed > 0) details["proteins read in windows"] = std::to_string(windowed);
+        if (ranks_.size == 1) {
+            write_arrays(output_.path(), *encoder_, portions, proteins_.size(), request_, quiet_);
+            return write_manifest(std::move(details));
+        }
+        std::string const key = key_of(*encoder_, portions, request_, output_.path().extension().string());
+        details["made of parts"] = key;
+        tape::cli::SharedParts parts{output_.path(), key, portions.size(),
+                                     [&] { return output_.tells("made of parts", key); }};
+        parts.run(
+            [&](std::size_t part, std::filesystem::path const& file) {
+                tape::NpzWriter writer{file};
+                add_arrays(writer, *encoder_, portions[part], request_);
+                writer.close();
+            },
+            [&] {
+                join_arrays(output_.path(), parts, portions);
+                write_manifest(details);
+            });
+    }
+
+    void write_manifest(std::map<std::string, std::string> details) {
+        double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+        details.insert({{"seconds of embedding", fixed("%.3f", seconds)},
+                        {"model", encoder_->description()},
+                        {"model hash", encoder_->content_hash()},
+                        {"proteins", std::to_string(proteins_.size())}});
+        output_.write_manifest(std::move(details));
+    }
+
+    Arguments const& arguments_;
+    Mode mode_;
+    tape::EmbedRequest request_;
+    bool quiet_;
+    std::string input_, list_;
+    std::size_t memory_;
+    tape::cli::OutputFile output_;
+    tape::Rank ranks_ = tape::launched_rank();
+    std::vector<tape::Protein> proteins_;
+    std::vector<tape::ListedVariant> variants_;
+    std::unique_ptr<tape::Encoder> encoder_;
+    std::chrono::steady_clock::time_point begin_;
+};
+
+void embed(Arguments const& arguments) { Run{arguments}(); }
 
 } // namespace
 

@@ -11,15 +11,14 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/normal.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <nlohmann/json.hpp>
@@ -34,7 +33,7 @@
 namespace tape {
 namespace {
 
-constexpr char const* algorithm_version = "bert-1";
+constexpr char const* algorithm_version = "bert-2";
 constexpr std::string_view protbert_letters = "LAGVESIKRDTPNQFYMHCWXUBZO";
 constexpr std::string_view iupac_letters = "ABCDEFGHIKLMNOPQRSTUVWXYZ";
 constexpr std::string_view amino_letters = "ACDEFGHIKLMNPQRSTVWY";
@@ -220,12 +219,12 @@ BertEncoder::BertEncoder(std::filesystem::path const& directory, std::optional<s
     hash_ = tape::content_hash(what + precision_name(options.precision) + algorithm_version);
 }
 
-BertEncoder::Linear BertEncoder::prepared(at::Tensor const& weight, at::Tensor const& bias) const {
-    return {weight.to(options_.device, options_.precision), bias.to(options_.device, options_.precision)};
+PackedLinear BertEncoder::prepared(at::Tensor const& weight, at::Tensor const& bias) const {
+    return {weight.to(options_.device), bias.to(options_.device), options_.precision};
 }
 
-BertEncoder::Linear BertEncoder::take_linear(WeightReader& weights, std::vector<std::string> const& names,
-                                             std::int64_t out, std::int64_t in) const {
+PackedLinear BertEncoder::take_linear(WeightReader& weights, std::vector<std::string> const& names, std::int64_t out,
+                                      std::int64_t in) const {
     return prepared(weights.take(joined_names(names, ".weight"), {out, in}),
                     weights.take(joined_names(names, ".bias"), {out}));
 }
@@ -293,10 +292,6 @@ std::vector<std::int64_t> BertEncoder::tokens(Protein const& protein) const {
     return words_.wrapped(protein.residues);
 }
 
-at::Tensor BertEncoder::linear(at::Tensor const& x, Linear const& layer) const {
-    return at::linear(x.to(options_.precision), layer.weight, layer.bias);
-}
-
 at::Tensor BertEncoder::normed(at::Tensor const& x, Norm const& norm) const {
     return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config_.norm_epsilon);
 }
@@ -310,7 +305,7 @@ std::pair<at::Tensor, at::Tensor> BertEncoder::attend(Layer const& layer, at::Te
                                                       bool keep_probabilities) const {
     std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.hidden / heads;
     auto const parts =
-        linear(x, layer.qkv).view({batch, length, 3, heads, size}).unbind(2); // each B x T x heads x size
+        layer.qkv(x).view({batch, length, 3, heads, size}).unbind(2); // each B x T x heads x size
     at::Tensor const q = parts[0].transpose(1, 2), k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);
     at::Tensor mixed, probabilities; // B x heads x T x size, B x heads x T x T
     if (keep_probabilities) {
@@ -335,17 +330,55 @@ MaskedEncoder::Output BertEncoder::forward(at::Tensor const& tokens, bool padded
         auto const& part = layers_[static_cast<std::size_t>(i)];
         auto [mixed, probabilities] = attend(part, x, mask, attentions);
         if (attentions) output.attentions.push_back(std::move(probabilities));
-        x = normed(x + linear(mixed, part.output), part.attention_norm);
-        x = normed(x + linear(at::gelu(linear(x, part.up)), part.down), part.output_norm);
+        x = normed(x + part.output(mixed), part.attention_norm);
+        x = normed(x + part.down(part.up(x, PackedLinear::Then::gelu)), part.output_norm);
     }
     output.hidden = x;
-    if (pooler_ && last == config_.layers) output.pooled = at::tanh(linear(x.select(1, 0), *pooler_)).to(at::kFloat);
+    if (pooler_ && last == config_.layers) output.pooled = at::tanh((*pooler_)(x.select(1, 0))).to(at::kFloat);
     return output;
 }
 
+std::size_t BertEncoder::bytes_of_token() const {
+    // States; projections, mixed values and their two neighbours.
+    return static_cast<std::size_t>(config_.hidden) * (sizeof(float) + 6 * c10::elementSize(options_.precision));
+}
+
+/// What follows attention in a layer.
+/// @param x  N x D, float32, changed    @param mixed  N x D    @param lowered  N x D, x in compute type
+void BertEncoder::finish_layer_packed(Layer const& layer, at::Tensor const& x, at::Tensor const& mixed,
+                                      at::Tensor const& lowered) const {
+    constexpr std::int64_t portion = 2048; // bounds the wide values
+    for (std::int64_t begin = 0; begin < x.size(0); begin += portion) {
+        at::Tensor const part = x.slice(0, begin, begin + portion), out = lowered.slice(0, begin, begin + portion);
+        add_and_normalise(part, layer.output(mixed.slice(0, begin, begin + portion)),
+                          {layer.attention_norm.weight, layer.attention_norm.bias}, config_.norm_epsilon, out, true);
+        add_and_normalise(part, layer.down(layer.up(out, PackedLinear::Then::gelu)),
+                          {layer.output_norm.weight, layer.output_norm.bias}, config_.norm_epsilon, out, true);
+    }
+}
+
+at::Tensor BertEncoder::forward_packed(PackedTokens const& batch, int layer) const {
+    auto const count = static_cast<std::int64_t>(batch.tokens.size());
+    at::Tensor const x = at::zeros({padded_rows(count), config_.hidden}, at::kFloat);
+    for (std::size_t s = 0; s < batch.count(); ++s) {
+        std::int64_t const begin = batch.starts[s], end = batch.starts[s + 1];
+        at::Tensor const tokens =
+            at::tensor(at::IntArrayRef{batch.tokens.data() + begin, static_cast<std::size_t>(end - begin)}, at::kLong);
+        x.slice(0, begin, end).copy_(input_of(tokens.unsqueeze(0))[0]);
+    }
+    at::Tensor const lowered = x.to(options_.precision, /*non_blocking=*/false, /*copy=*/true);
+    int const last = layer < 0 ? config_.layers : layer;
+    for (int i = 0; i < last; ++i) {
+        auto const& part = layers_[static_cast<std::size_t>(i)];
+        at::Tensor const qkv = part.qkv(lowered).view({x.size(0), 3, config_.heads, config_.hidden / config_.heads});
+        finish_layer_packed(part, x, packed_attention(qkv, batch.starts, {}, {}), lowered);
+    }
+    return x.slice(0, 0, count);
+}
+
 at::Tensor BertEncoder::token_logits(at::Tensor const& hidden) const {
-    at::Tensor const x = at::gelu(linear(hidden, head_->dense)).to(at::kFloat); // N x D
-    return linear(normed(x, head_->norm), head_->decoder).to(at::kFloat);
+    at::Tensor const x = head_->dense(hidden, PackedLinear::Then::gelu).to(at::kFloat); // N x D
+    return head_->decoder(normed(x, head_->norm)).to(at::kFloat);
 }
 
 } // namespace tape

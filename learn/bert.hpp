@@ -2,6 +2,7 @@
 
 #include "learn/masked_encoder.hpp"
 #include "learn/named_tensors.hpp"
+#include "learn/packed_linear.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -78,33 +79,35 @@ class BertEncoder : public MaskedEncoder {
         return words_.letters[static_cast<unsigned char>(letter)];
     }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
+    [[nodiscard]] bool packs() const override { return options_.device.is_cpu(); }
+    [[nodiscard]] at::Tensor forward_packed(PackedTokens const& batch, int layer) const override;
+    [[nodiscard]] std::size_t bytes_of_token() const override;
+    [[nodiscard]] std::size_t positions() const override { return static_cast<std::size_t>(config_.positions); }
     [[nodiscard]] at::Tensor token_logits(at::Tensor const& hidden) const override;
 
   private:
-    struct Linear {
-        at::Tensor weight, bias; // out x in, out; in compute type
-    };
     struct Norm {
         at::Tensor weight, bias; // D, float32
     };
     struct Layer {
-        Linear qkv, output, up, down;
+        PackedLinear qkv, output, up, down;
         Norm attention_norm, output_norm;
     };
     struct Head {
-        Linear dense;
+        PackedLinear dense;
         Norm norm;
-        Linear decoder;
+        PackedLinear decoder;
     };
 
     void take(WeightReader& weights);
-    Linear take_linear(WeightReader& weights, std::vector<std::string> const& names, std::int64_t out,
-                       std::int64_t in) const;
+    PackedLinear take_linear(WeightReader& weights, std::vector<std::string> const& names, std::int64_t out,
+                             std::int64_t in) const;
     Norm take_norm(WeightReader& weights, std::vector<std::string> const& names) const;
-    Linear prepared(at::Tensor const& weight, at::Tensor const& bias) const;
-    [[nodiscard]] at::Tensor linear(at::Tensor const& x, Linear const& layer) const;
+    PackedLinear prepared(at::Tensor const& weight, at::Tensor const& bias) const;
     [[nodiscard]] at::Tensor normed(at::Tensor const& x, Norm const& norm) const;
     [[nodiscard]] at::Tensor input_of(at::Tensor const& tokens) const;
+    void finish_layer_packed(Layer const& layer, at::Tensor const& x, at::Tensor const& mixed,
+                             at::Tensor const& lowered) const;
     /// @return mixed values B x T x D, and probabilities if they are to be kept
     [[nodiscard]] std::pair<at::Tensor, at::Tensor> attend(Layer const& layer, at::Tensor const& x,
                                                            at::Tensor const& mask, bool keep_probabilities) const;
@@ -115,7 +118,7 @@ class BertEncoder : public MaskedEncoder {
     Norm embedding_norm_;
     std::vector<Layer> layers_;
     std::optional<Head> head_;
-    std::optional<Linear> pooler_; // tanh(W x + b) of the start token
+    std::optional<PackedLinear> pooler_; // tanh(W x + b) of the start token
     std::vector<std::string> unused_;
     std::string hash_;
 };

@@ -72,7 +72,7 @@ std::unique_ptr<Encoder> load_masked_encoder(ModelLocation const& location, bool
     auto const device = resolve_device(options.device);
     // fp32 unless asked: the networks we bundle are small, and their features were checked in fp32.
     auto const precision = options.precision == "auto" ? at::kFloat : resolve_precision(options.precision, device);
-    MaskedEncoder::Options how{device, precision};
+    MaskedEncoder::Options how{.device = device, .precision = precision, .memory = options.memory};
     auto const seed = random ? std::optional{options.seed} : std::nullopt;
     // An LSTM multiplies one token of each protein at a time: only many proteins make that a product worth its weights.
     constexpr std::int64_t recurrent_tokens = 16384;

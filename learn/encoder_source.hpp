@@ -2,6 +2,7 @@
 
 #include "features/feature_source.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -16,6 +17,7 @@ struct EncoderSourceOptions {
         "auto"; ///< auto = bf16 where the machine has it and the model was checked with it, else fp32
     int threads = 0;
     std::uint64_t seed = 0; ///< draws the weights of an unpretrained network
+    std::size_t memory = std::size_t{2} << 30; ///< bytes a masked model may work in, beside its weights and results
 };
 
 /// @param name     as it appears in --features: "transformer", "unirep", "transformer@random", "lstm@DIR"

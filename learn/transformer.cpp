@@ -11,6 +11,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -248,7 +249,9 @@ void Transformer::extend_rotary(std::int64_t length) const {
     rotary_cos_ = at::cos(angles), rotary_sin_ = at::sin(angles);
 }
 
-at::Tensor Transformer::linear(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias) const {
+at::Tensor Transformer::linear(at::Tensor const& x, PackedLinear const& packed, at::Tensor const& weight,
+                               at::Tensor const& bias) const {
+    if (packed.defined()) return packed(x);
     if (compute_type_ == at::kFloat) return at::linear(x, weight, bias);
     auto const lowered = [&](at::Tensor const& value) {
         if (value.requires_grad()) return value.to(compute_type_);
@@ -275,7 +278,7 @@ Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& 
                                           bool keep_probabilities) const {
     std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.head_size();
     at::Tensor const normed = norm(x, layer.norm_weight, layer.norm_bias, config_.norm_epsilon);
-    at::Tensor const packed = linear(normed, layer.qkv_weight, layer.qkv_bias).view({batch, length, 3, heads, size});
+    at::Tensor const packed = linear(normed, layer.qkv, layer.qkv_weight, layer.qkv_bias).view({batch, length, 3, heads, size});
     auto const parts = rotate(packed, rotary_cos_, rotary_sin_).unbind(2); // each B x T x heads x size
     at::Tensor const q = parts[0].transpose(1, 2), k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);
     double const scale = 1.0 / std::sqrt(static_cast<double>(size));
@@ -291,13 +294,13 @@ Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& 
         mixed = at::scaled_dot_product_attention(q, k, v, mask.defined() ? std::optional{mask} : std::nullopt);
     }
     at::Tensor const joined = mixed.transpose(1, 2).reshape({batch, length, heads * size});
-    return {linear(joined, layer.output_weight, layer.output_bias), probabilities};
+    return {linear(joined, layer.output, layer.output_weight, layer.output_bias), probabilities};
 }
 
 at::Tensor Transformer::feed_forward(Layer const& layer, at::Tensor const& x) const {
     at::Tensor const normed = norm(x, layer.ffn_norm_weight, layer.ffn_norm_bias, config_.norm_epsilon);
-    at::Tensor const wide = at::gelu(linear(normed, layer.up_weight, layer.up_bias)); // B x T x F
-    return linear(wide, layer.down_weight, layer.down_bias);
+    at::Tensor const wide = at::gelu(linear(normed, layer.up, layer.up_weight, layer.up_bias)); // B x T x F
+    return linear(wide, layer.down, layer.down_weight, layer.down_bias);
 }
 
 Transformer::Output Transformer::forward(TokenBatch const& batch, ForwardOptions const& options) const {
@@ -319,9 +322,85 @@ Transformer::Output Transformer::forward(TokenBatch const& batch, ForwardOptions
 }
 
 at::Tensor Transformer::logits(at::Tensor const& hidden) const {
-    at::Tensor const x = at::gelu(linear(hidden, head_weight_, head_bias_)).to(at::kFloat); // N x D
-    return linear(norm(x, head_norm_weight_, head_norm_bias_, config_.norm_epsilon), embedding_, output_bias_)
+    at::Tensor const x = at::gelu(linear(hidden, head_, head_weight_, head_bias_)).to(at::kFloat); // N x D
+    return linear(norm(x, head_norm_weight_, head_norm_bias_, config_.norm_epsilon), decoder_, embedding_, output_bias_)
         .to(at::kFloat);
+}
+
+void Transformer::pack() {
+    auto const packed = [&](at::Tensor& weight, at::Tensor& bias) {
+        PackedLinear linear{weight, bias, compute_type_};
+        weight = bias = at::Tensor{};
+        return linear;
+    };
+    for (auto& layer : layers_) {
+        layer.qkv = packed(layer.qkv_weight, layer.qkv_bias);
+        layer.output = packed(layer.output_weight, layer.output_bias);
+        layer.up = packed(layer.up_weight, layer.up_bias);
+        layer.down = packed(layer.down_weight, layer.down_bias);
+    }
+    head_ = packed(head_weight_, head_bias_);
+    decoder_ = PackedLinear{embedding_, output_bias_, compute_type_};
+}
+
+std::size_t Transformer::bytes_of_token() const {
+    auto const width = static_cast<std::size_t>(config_.hidden), value = c10::elementSize(compute_type_);
+    return width * (sizeof(float) + 6 * value); // residual stream; projections, mixed values and their two neighbours
+}
+
+at::Tensor Transformer::embed_packed(PackedTokens const& batch) const {
+    std::int64_t const width = config_.hidden;
+    at::Tensor x = at::empty({padded_rows(static_cast<std::int64_t>(batch.tokens.size())), width}, at::kFloat);
+    auto* const rows = x.mutable_data_ptr<float>();
+    auto const* const table = embedding_.const_data_ptr<float>();
+    for (std::size_t s = 0; s < batch.count(); ++s) {
+        std::int64_t const begin = batch.starts[s], end = batch.starts[s + 1];
+        auto const masked = std::count(batch.tokens.begin() + begin, batch.tokens.begin() + end, EsmTokenizer::mask);
+        double const share = static_cast<double>(masked) / static_cast<double>(end - begin);
+        auto const scale = config_.token_dropout ? static_cast<float>((1.0 - esm_mask_share) / (1.0 - share)) : 1.0F;
+        for (std::int64_t t = begin; t < end; ++t) {
+            auto const token = batch.tokens[static_cast<std::size_t>(t)];
+            float const factor = config_.token_dropout && token == EsmTokenizer::mask ? 0.0F : scale;
+            for (std::int64_t k = 0; k < width; ++k) rows[t * width + k] = factor * table[token * width + k];
+        }
+    }
+    x.slice(0, static_cast<std::int64_t>(batch.tokens.size())).zero_();
+    return x;
+}
+
+/// What follows attention in a layer, and the norm that the next one begins with.
+/// @param x  N x D, residual stream, changed    @param mixed  N x D    @param normed  N x D, for the next layer
+void Transformer::finish_layer_packed(std::size_t index, std::size_t last, at::Tensor const& x, at::Tensor const& mixed,
+                                      at::Tensor const& normed) const {
+    constexpr std::int64_t portion = 2048; // the wide values of a long protein never stand in memory together
+    Layer const& layer = layers_[index];
+    for (std::int64_t begin = 0; begin < x.size(0); begin += portion) {
+        at::Tensor const part = x.slice(0, begin, begin + portion), out = normed.slice(0, begin, begin + portion);
+        add_and_normalise(part, layer.output(mixed.slice(0, begin, begin + portion)),
+                          {layer.ffn_norm_weight, layer.ffn_norm_bias}, config_.norm_epsilon, out);
+        at::Tensor const delta = layer.down(layer.up(out, PackedLinear::Then::gelu));
+        if (index + 1 < last) {
+            Layer const& next = layers_[index + 1];
+            add_and_normalise(part, delta, {next.norm_weight, next.norm_bias}, config_.norm_epsilon, out);
+        } else {
+            part.add_(delta);
+        }
+    }
+}
+
+at::Tensor Transformer::forward_packed(PackedTokens const& batch, int layer) const {
+    std::int64_t const heads = config_.heads, size = config_.head_size();
+    auto const last = static_cast<std::size_t>(layer < 0 ? config_.layers : std::min(layer, config_.layers));
+    at::Tensor const x = embed_packed(batch); // padded N x D
+    at::Tensor const normed = at::empty(x.sizes(), compute_type_);
+    if (last > 0)
+        add_and_normalise(x, {}, {layers_[0].norm_weight, layers_[0].norm_bias}, config_.norm_epsilon, normed);
+    for (std::size_t i = 0; i < last; ++i) {
+        at::Tensor const qkv = layers_[i].qkv(normed).view({x.size(0), 3, heads, size});
+        finish_layer_packed(i, last, x, packed_attention(qkv, batch.starts, rotary_cos_, rotary_sin_), normed);
+    }
+    at::Tensor const hidden = x.slice(0, 0, static_cast<std::int64_t>(batch.tokens.size()));
+    return layer < 0 ? norm(hidden, final_norm_weight_, final_norm_bias_, config_.norm_epsilon) : hidden;
 }
 
 NamedTensors Transformer::state() const {

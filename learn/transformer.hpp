@@ -1,6 +1,8 @@
 #pragma once
 
 #include "learn/named_tensors.hpp"
+#include "learn/packed_attention.hpp"
+#include "learn/packed_linear.hpp"
 #include "learn/token_batch.hpp"
 #include "learn/tokenizer.hpp"
 
@@ -66,6 +68,18 @@ class Transformer {
     /// float32.
     [[nodiscard]] Output forward(TokenBatch const& batch, ForwardOptions const& options) const;
     [[nodiscard]] Output forward(TokenBatch const& batch) const { return forward(batch, {}); }
+
+    /// For inference on the CPU: brings the matrices into the layout of `PackedLinear` and lets go of the originals, so that
+    /// from here on only `forward`, `forward_packed` and `logits` may be called.
+    void pack();
+    /// Room for rotary positions; before `forward_packed` is called, which may then run in several threads.
+    void extend_rotary(std::int64_t length) const;
+    /// Hidden states of sequences without padding between them, as `forward` gives them; after `pack`.
+    /// @return N x D, float32
+    [[nodiscard]] at::Tensor forward_packed(PackedTokens const& batch, int layer) const;
+    /// Largest working memory of `forward_packed`, bytes a token.
+    [[nodiscard]] std::size_t bytes_of_token() const;
+
     /// @param hidden  N x D    @return N x 33, float32
     [[nodiscard]] at::Tensor logits(at::Tensor const& hidden) const;
 
@@ -96,6 +110,7 @@ class Transformer {
         at::Tensor ffn_norm_weight, ffn_norm_bias; // D
         at::Tensor up_weight, up_bias;             // F x D, F
         at::Tensor down_weight, down_bias;         // D x F, D
+        PackedLinear qkv{}, output{}, up{}, down{}; // after pack()
     };
     struct Field {
         std::string name;
@@ -105,13 +120,16 @@ class Transformer {
     static std::vector<Field> const& fields();
 
     at::Tensor embed(at::Tensor const& tokens) const;
+    [[nodiscard]] at::Tensor embed_packed(PackedTokens const& batch) const;
+    void finish_layer_packed(std::size_t index, std::size_t last, at::Tensor const& x, at::Tensor const& mixed,
+                             at::Tensor const& normed) const;
     struct Attended {
         at::Tensor values, probabilities;
     };
     Attended attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask, bool keep_probabilities) const;
     at::Tensor feed_forward(Layer const& layer, at::Tensor const& x) const;
-    at::Tensor linear(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias) const;
-    void extend_rotary(std::int64_t length) const;
+    at::Tensor linear(at::Tensor const& x, PackedLinear const& packed, at::Tensor const& weight,
+                      at::Tensor const& bias) const;
 
     TransformerConfig config_;
     at::ScalarType compute_type_ = at::kFloat;
@@ -121,6 +139,7 @@ class Transformer {
     at::Tensor head_weight_, head_bias_;                // D x D, D
     at::Tensor head_norm_weight_, head_norm_bias_;      // D
     at::Tensor output_bias_;                            // 33
+    PackedLinear head_, decoder_;                       // after pack()
     mutable at::Tensor rotary_cos_, rotary_sin_;        // positions x head_size/2
     mutable std::map<void const*, at::Tensor> lowered_; // matrices in compute type, inference only
 };

@@ -12,7 +12,7 @@ namespace tape {
 namespace {
 
 // Raise when the same weights would give other values.
-constexpr char const* algorithm_version = "transformer-1";
+constexpr char const* algorithm_version = "transformer-2";
 
 } // namespace
 
@@ -21,6 +21,7 @@ TransformerEncoder::TransformerEncoder(LoadedTransformer loaded, Options const& 
     loaded_.model.to(options.device);
     if (loaded_.contact_head) loaded_.contact_head->weight = loaded_.contact_head->weight.to(options.device);
     loaded_.model.set_compute_type(options.precision);
+    if (packs()) loaded_.model.pack();
     hash_ = tape::content_hash(loaded_.content_hash + precision_name(options.precision) + algorithm_version);
 }
 
@@ -41,11 +42,13 @@ std::vector<std::string> TransformerEncoder::logit_names() const {
 
 MaskedEncoder::Output TransformerEncoder::forward(at::Tensor const& tokens, bool padded, bool attentions,
                                                   int layer) const {
-    // The last layer's states are reported behind the final norm, as the original programs do.
-    int const chosen = layer == layers() ? -1 : layer;
-    auto output = loaded_.model.forward({tokens, padded}, {.attentions = attentions, .layer = chosen});
+    auto output = loaded_.model.forward({tokens, padded}, {.attentions = attentions, .layer = behind_norm(layer)});
     return {
         .hidden = std::move(output.hidden), .context = {}, .pooled = {}, .attentions = std::move(output.attentions)};
+}
+
+at::Tensor TransformerEncoder::forward_packed(PackedTokens const& batch, int layer) const {
+    return loaded_.model.forward_packed(batch, behind_norm(layer));
 }
 
 at::Tensor TransformerEncoder::contact_probabilities(at::Tensor const& maps) const {

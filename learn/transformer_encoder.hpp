@@ -26,12 +26,19 @@ class TransformerEncoder : public MaskedEncoder {
     [[nodiscard]] Vocabulary vocabulary() const override { return {EsmTokenizer::pad, EsmTokenizer::mask}; }
     [[nodiscard]] std::int64_t token(char letter) const override { return EsmTokenizer::token(letter); }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
+    [[nodiscard]] bool packs() const override { return options_.device.is_cpu(); }
+    void prepare(std::int64_t longest) const override { loaded_.model.extend_rotary(longest); }
+    [[nodiscard]] at::Tensor forward_packed(PackedTokens const& batch, int layer) const override;
+    [[nodiscard]] std::size_t bytes_of_token() const override { return loaded_.model.bytes_of_token(); }
     [[nodiscard]] at::Tensor token_logits(at::Tensor const& hidden) const override {
         return loaded_.model.logits(hidden);
     }
     [[nodiscard]] at::Tensor contact_probabilities(at::Tensor const& maps) const override;
 
   private:
+    /// The last layer's states are reported behind the final norm, as the original programs do.
+    [[nodiscard]] int behind_norm(int layer) const { return layer == layers() ? -1 : layer; }
+
     LoadedTransformer loaded_;
     std::string hash_;
 };

@@ -3,8 +3,10 @@
 #include "data/error.hpp"
 #include "data/hash.hpp"
 #include "data/npy.hpp"
+#include "learn/row_kernels.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -137,11 +139,12 @@ void UniRep::prepare(at::Device device, at::ScalarType precision) {
     first_m_ = at::mm(embedding_, layers_[0].wmx);
     first_z_ = at::addmm(layers_[0].b, embedding_, layers_[0].wx);
     prepared_.clear();
+    auto const packed = [&](at::Tensor const& matrix) { return PackedLinear{matrix.t(), {}, precision}; };
     for (auto const& layer : layers_)
-        prepared_.push_back({.wmx = layer.wmx.to(precision),
-                             .wmh = layer.wmh.to(precision),
-                             .wx = layer.wx.to(precision),
-                             .wh = layer.wh.to(precision),
+        prepared_.push_back({.wmx = packed(layer.wmx),
+                             .wmh = packed(layer.wmh),
+                             .wx = packed(layer.wx),
+                             .wh = packed(layer.wh),
                              .b = layer.b});
 }
 
@@ -155,30 +158,72 @@ UniRep::State UniRep::start() const {
     return advance(empty, {}, at::full({1}, UniRepTokenizer::start, options.dtype(at::kLong)));
 }
 
+namespace {
+
+/// Of a matrix of floats: pointers to these rows, or to all in order.
+std::vector<float const*> row_pointers(at::Tensor const& matrix, std::int64_t count, std::int64_t const* rows) {
+    std::vector<float const*> pointers(static_cast<std::size_t>(count));
+    auto const* const data = matrix.const_data_ptr<float>();
+    for (std::int64_t i = 0; i < count; ++i)
+        pointers[static_cast<std::size_t>(i)] = data + (rows ? rows[i] : i) * matrix.size(1);
+    return pointers;
+}
+
+template <typename Value>
+void step_on_cpu(at::Tensor const& product, std::vector<float const*> const& inputs,
+                 std::vector<float const*> const& cells, at::Tensor const& next_cell, at::Tensor const& hidden) {
+    std::int64_t const units = next_cell.size(1);
+    at::parallel_for(0, next_cell.size(0), 4, [&](std::int64_t begin, std::int64_t end) {
+        step_gates(GateRows<Value>{.input = inputs.data() + begin,
+                                   .product = static_cast<Value const*>(product.const_data_ptr()) + begin * 4 * units,
+                                   .cell = cells.data() + begin,
+                                   .next_cell = next_cell.mutable_data_ptr<float>() + begin * units,
+                                   .hidden = hidden.mutable_data_ptr<float>() + begin * units,
+                                   .rows = static_cast<std::size_t>(end - begin),
+                                   .units = static_cast<std::size_t>(units)});
+    });
+}
+
+} // namespace
+
+void UniRep::step(at::Tensor const& product, at::Tensor const& table, at::Tensor const& rows, at::Tensor const& cell,
+                  at::Tensor const& parents, State& next) const {
+    std::int64_t const n = config_.units, count = product.size(0);
+    if (product.is_cpu()) {
+        auto const indices = [](at::Tensor const& t) { return t.defined() ? t.const_data_ptr<std::int64_t>() : nullptr; };
+        at::Tensor const values = product.contiguous();
+        auto const inputs = row_pointers(table, count, indices(rows)), cells = row_pointers(cell, count, indices(parents));
+        next.cell.push_back(at::empty({count, n}, cell.options()));
+        next.hidden.push_back(at::empty({count, n}, cell.options()));
+        if (precision_ == at::kFloat)
+            step_on_cpu<float>(values, inputs, cells, next.cell.back(), next.hidden.back());
+        else
+            step_on_cpu<BFloat16Bits>(values, inputs, cells, next.cell.back(), next.hidden.back());
+        return;
+    }
+    at::Tensor const z = (rows.defined() ? table.index_select(0, rows) : table) + product;
+    z.slice(1, 0, 3 * n).sigmoid_();
+    z.slice(1, 3 * n).tanh_();
+    at::Tensor const before = parents.defined() ? cell.index_select(0, parents) : cell;
+    next.cell.push_back((before * z.slice(1, n, 2 * n)).addcmul_(z.slice(1, 0, n), z.slice(1, 3 * n)));
+    next.hidden.push_back(at::tanh(next.cell.back()).mul_(z.slice(1, 2 * n, 3 * n)));
+}
+
 UniRep::State UniRep::advance(State const& state, at::Tensor const& parents, at::Tensor const& tokens) const {
     State next;
-    std::int64_t const n = config_.units;
-    auto const extended = [&](at::Tensor const& rows) {
-        return parents.defined() ? rows.index_select(0, parents) : rows;
-    };
     for (std::size_t k = 0; k < prepared_.size(); ++k) {
-        Layer const& layer = prepared_[k];
-        at::Tensor const h = extended(state.hidden[k]).to(precision_); // U x n
-        at::Tensor xm, z;                                              // U x n, U x 4n, float32
+        PreparedLayer const& layer = prepared_[k];
+        at::Tensor const& hidden = state.hidden[k];
+        at::Tensor const h = (parents.defined() ? hidden.index_select(0, parents) : hidden).to(precision_); // U x n
+        at::Tensor xm, z; // U x n, float32; U x 4n, float32, or a row a token
         if (k == 0) {
-            xm = first_m_.index_select(0, tokens), z = first_z_.index_select(0, tokens);
+            xm = first_m_.index_select(0, tokens), z = first_z_;
         } else {
             at::Tensor const x = next.hidden[k - 1].to(precision_);
-            xm = at::mm(x, layer.wmx).to(at::kFloat), z = at::mm(x, layer.wx).to(at::kFloat).add_(layer.b);
+            xm = layer.wmx(x).to(at::kFloat), z = (layer.wx(x).to(at::kFloat) + layer.b).contiguous();
         }
-        at::Tensor const m = (at::mm(h, layer.wmh) * xm).to(precision_);
-        z.add_(at::mm(m, layer.wh));
-        z.slice(1, 0, 3 * n).sigmoid_();
-        z.slice(1, 3 * n).tanh_();
-        at::Tensor const c =
-            (extended(state.cell[k]) * z.slice(1, n, 2 * n)).addcmul_(z.slice(1, 0, n), z.slice(1, 3 * n));
-        next.cell.push_back(c);
-        next.hidden.push_back(at::tanh(c).mul_(z.slice(1, 2 * n, 3 * n)));
+        at::Tensor const m = (layer.wmh(h) * xm).to(precision_);
+        step(layer.wh(m), z, k == 0 ? tokens : at::Tensor{}, state.cell[k], parents, next);
     }
     return next;
 }

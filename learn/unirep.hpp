@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learn/named_tensors.hpp"
+#include "learn/packed_linear.hpp"
 
 #include <torch/types.h>
 
@@ -68,12 +69,22 @@ class UniRep {
         at::Tensor wx, wh;   // in x 4 units, units x 4 units
         at::Tensor b;        // 4 units
     };
+    struct PreparedLayer {
+        PackedLinear wmx, wmh, wx, wh; // without bias
+        at::Tensor b;                  // 4 units, float32
+    };
+    /// A layer's gates: appends its cell and hidden states to `next`.
+    /// @param product  U x 4 units, of the precision    @param table  what the input adds: rows x 4 units, float32
+    /// @param rows     U rows of the table, undefined = all in order    @param parents  the same of `cell`
+    void step(at::Tensor const& product, at::Tensor const& table, at::Tensor const& rows, at::Tensor const& cell,
+              at::Tensor const& parents, State& next) const;
+
     UniRepConfig config_;
     at::Tensor embedding_;                 // 26 x embedding
     std::vector<Layer> layers_;            // normalised, float32
     at::Tensor dense_weight_, dense_bias_; // units x 25, 25
     at::ScalarType precision_ = at::kFloat;
-    std::vector<Layer> prepared_;
+    std::vector<PreparedLayer> prepared_;
     at::Tensor first_m_, first_z_; // 26 x units, 26 x 4 units: the first layer's input, by token
 };
 

@@ -16,7 +16,7 @@
 namespace tape {
 namespace {
 
-constexpr char const* algorithm_version = "unirep-1";
+constexpr char const* algorithm_version = "unirep-2";
 
 std::vector<float> row_of(at::Tensor const& matrix, std::int64_t row) {
     float const* const begin = matrix.const_data_ptr<float>() + row * matrix.size(1);
@@ -24,8 +24,7 @@ std::vector<float> row_of(at::Tensor const& matrix, std::int64_t row) {
 }
 
 std::size_t rounded_rows(std::size_t rows) {
-    std::size_t const step = rows <= 8 ? 1 : rows <= 128 ? 16 : 64;
-    return (rows + step - 1) / step * step;
+    return static_cast<std::size_t>(padded_rows(static_cast<std::int64_t>(rows)));
 }
 
 std::size_t common_prefix(std::string_view a, std::string_view b) {

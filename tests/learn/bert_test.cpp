@@ -93,16 +93,43 @@ TEST(BertFiles, NamesWhatIsWrong) {
               std::string::npos);
 }
 
-TEST(BertFiles, RefusesProteinsBeyondItsPositions) {
+TEST(BertFiles, ReadsProteinsBeyondItsPositionsInWindows) {
     BertEncoder encoder{checkpoint("protbert"), std::nullopt, {}};
-    std::vector<Protein> const proteins{{"fits", "", std::string(30, 'A')}, {"long", "", std::string(31, 'A')}};
-    EXPECT_EQ(encoder.embed(std::span{proteins}.first(1), {.rows = true})[0].rows.rows(), 30);
-    try {
-        (void)encoder.embed(proteins, {.rows = true});
-        FAIL() << "read a protein that it has no positions for";
-    } catch (data_error const& problem) {
-        EXPECT_EQ(std::string{problem.what()}, "protein 'long' has 31 residues; this model reads at most 30");
+    std::string residues;
+    for (std::size_t i = 0; i < 70; ++i) residues += "ACDEFGHIKLMNPQRSTVWY"[i * i % 19];
+    std::vector<Protein> const proteins{{"fits", "", residues.substr(0, 30)}, {"long", "", residues}};
+    EXPECT_EQ(encoder.windows(30), 1U);
+    EXPECT_EQ(encoder.windows(31), 2U);
+    ASSERT_EQ(encoder.windows(70), 3U); // of 30 residues: 0-30, 23-53, 40-70; each residue from where it is innermost
+    EmbedRequest const request{.rows = true, .pooled = true, .logits = true};
+    auto const embedded = encoder.embed(proteins, request);
+    struct Piece {
+        Eigen::Index begin, keep_begin, keep_end;
+    };
+    for (auto const& [begin, keep_begin, keep_end] : {Piece{0, 0, 26}, {23, 26, 46}, {40, 46, 70}}) {
+        Protein const piece{"piece", "", residues.substr(static_cast<std::size_t>(begin), 30)};
+        auto const alone = encoder.embed(std::span{&piece, 1}, request)[0];
+        Eigen::Index const count = keep_end - keep_begin;
+        EXPECT_LT((embedded[1].rows.middleRows(keep_begin, count) - alone.rows.middleRows(keep_begin - begin, count))
+                      .cwiseAbs()
+                      .maxCoeff(),
+                  1e-5);
+        EXPECT_LT((embedded[1].logits.middleRows(keep_begin, count) - alone.logits.middleRows(keep_begin - begin, count))
+                      .cwiseAbs()
+                      .maxCoeff(),
+                  1e-5);
     }
+    Eigen::RowVectorXf const mean = embedded[1].rows.colwise().mean();
+    for (Eigen::Index k = 0; k < mean.size(); ++k)
+        EXPECT_NEAR(embedded[1].pooled[static_cast<std::size_t>(k)], mean[k], 1e-5);
+    for (auto const& ask : {+[](BertEncoder& e, std::span<Protein const> p) { (void)e.likelihoods(p); },
+                            +[](BertEncoder& e, std::span<Protein const> p) { (void)e.embed(p, {.attentions = true}); }})
+        try {
+            ask(encoder, std::span{proteins}.last(1));
+            FAIL() << "read a protein that it has no positions for";
+        } catch (data_error const& problem) {
+            EXPECT_EQ(std::string{problem.what()}, "protein 'long' has 70 residues; this model reads at most 30");
+        }
 }
 
 TEST(BertFiles, GivesEmbeddingsWithoutItsHeadAndPerplexityWithIt) {

@@ -92,6 +92,84 @@ TEST(EmbedProgram, ReadsUniRepAndReportsProblems) {
     EXPECT_EQ(left, 1U) << "an output was left behind by a failed run";
 }
 
+/// A launcher's variables for a scope.
+class Launched {
+  public:
+    explicit Launched(int rank) {
+        setenv("OMPI_COMM_WORLD_SIZE", "2", 1), setenv("OMPI_COMM_WORLD_RANK", std::to_string(rank).c_str(), 1);
+    }
+    ~Launched() { unsetenv("OMPI_COMM_WORLD_SIZE"), unsetenv("OMPI_COMM_WORLD_RANK"); }
+};
+
+TEST(EmbedProgram, RanksWriteWhatOneProcessWrites) {
+    test::Folder const folder;
+    test::spill(folder / "p.fasta", test::random_fasta(40, 200, 400, 3)); // attention maps: six or so portions
+    auto const embed = [&](std::string const& name, std::vector<std::string> const& more) {
+        std::vector<std::string> arguments{folder / "p.fasta", "--model", test::golden("transformer"), "-o", folder / name,
+                                           "--pairs", "--threads", "1"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return test::run_program("tape-embed", arguments);
+    };
+    auto const parts = [&](std::string const& name) {
+        std::size_t count = 0;
+        for (auto const& entry : std::filesystem::directory_iterator{folder / (name + ".parts")})
+            count += entry.path().extension() == ".npz";
+        return count;
+    };
+    ASSERT_EQ(embed("one.npz", {}).exit_code, 0);
+    {
+        // A rank that is killed in the middle leaves whole parts only; its name is not another's.
+        Launched const first{0};
+        struct State {
+            std::filesystem::path folder;
+        } state{folder / "both.npz.parts"};
+        auto const killed = test::run_program(
+            "tape-embed",
+            {folder / "p.fasta", "--model", test::golden("transformer"), "-o", folder / "both.npz", "--pairs", "--threads",
+             "1"},
+            [](void* context) {
+                auto const& parts = static_cast<State*>(context)->folder;
+                std::size_t count = 0;
+                std::error_code ignored;
+                for (auto const& entry : std::filesystem::directory_iterator{parts, ignored})
+                    count += entry.path().extension() == ".npz";
+                return count >= 2;
+            },
+            &state);
+        EXPECT_NE(killed.exit_code, 0);
+        EXPECT_FALSE(std::filesystem::exists(folder / "both.npz"));
+        EXPECT_GE(parts("both.npz"), 2U);
+    }
+    {
+        Launched const second{1};
+        auto const outcome = embed("both.npz", {});
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+        EXPECT_TRUE(test::slurp(folder / "both.npz") == test::slurp(folder / "one.npz"));
+        EXPECT_EQ(parts("both.npz"), 0U);
+        EXPECT_EQ(embed("forced.npz", {"--force"}).exit_code, 2);
+    }
+    {
+        Launched const late{0}; // comes when all is done
+        auto const written = std::filesystem::last_write_time(folder / "both.npz");
+        EXPECT_EQ(embed("both.npz", {}).exit_code, 0);
+        EXPECT_EQ(std::filesystem::last_write_time(folder / "both.npz"), written);
+        EXPECT_EQ(parts("both.npz"), 0U);
+    }
+}
+
+TEST(EmbedProgram, SaysWhatItReadsInWindows) {
+    test::Folder const folder;
+    test::spill(folder / "p.fasta", ">short\nMKT\n" + test::random_fasta(1, 31, 31, 3));
+    auto const outcome =
+        test::run_program("tape-embed", {folder / "p.fasta", "--model", test::golden("checkpoints") / "protbert", "-o",
+                                         folder / "out.npz", "--threads", "1"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("(31 residues) is read in 2 overlapping windows"), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find("short"), std::string::npos);
+    EXPECT_NE(test::slurp(folder / "out.npz.manifest.json").find("\"proteins read in windows\": \"1\""),
+              std::string::npos);
+}
+
 TEST(Models, NamesLeadToWeightsOrToTheCommandThatGetsThem) {
     test::Folder const folder;
     setenv("TAPE_CACHE", folder.path().c_str(), 1);

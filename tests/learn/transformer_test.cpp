@@ -5,6 +5,7 @@
 #include "learn/transformer_encoder.hpp"
 
 #include "tests/learn/learn_fixture.hpp"
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
@@ -241,6 +242,54 @@ TEST(TransformerEncoder, BatchAndOrderChangeNothing) {
         for (Eigen::Index k = 0; k < mean.size(); ++k)
             EXPECT_NEAR(batched[i].pooled[static_cast<std::size_t>(k)], mean[k], 1e-5);
     }
+}
+
+/// More tokens than a block of queries and of keys, odd lengths, more batches than threads.
+TEST(TransformerEncoder, PackedSequencesAgreeWithThePaddedNetwork) {
+    at::NoGradGuard const no_gradients;
+    TransformerConfig const config{.hidden = 48, .layers = 2, .heads = 4, .token_dropout = true};
+    for (auto const type : {at::kFloat, at::kBFloat16}) {
+        Transformer const padded{config, 5};
+        TransformerEncoder encoder{{Transformer{config, 5}, std::nullopt, {}, "hash"},
+                                   {.precision = type, .packed_tokens = 700}};
+        std::vector<Protein> all;
+        for (std::size_t const length : {1, 30, 31, 32, 33, 64, 255, 510, 513, 1100, 1203, 61}) {
+            std::string residues;
+            for (std::size_t i = 0; i < length; ++i) residues += "ACDEFGHIKLMNPQRSTVWY"[(i * i + length) % 20];
+            all.push_back({"p", "", residues});
+        }
+        for (int const threads : {1, 3}) {
+            at::set_num_threads(threads);
+            auto const packed = encoder.embed(all, {.rows = true});
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                auto const batch = TokenBatch::from({EsmTokenizer::wrapped(all[i].residues)}, at::kCPU);
+                at::Tensor const hidden =
+                    padded.forward(batch).hidden[0].slice(0, 1, static_cast<std::int64_t>(all[i].residues.size()) + 1);
+                Eigen::Map<FeatureMatrix const> const expected{hidden.contiguous().const_data_ptr<float>(),
+                                                               hidden.size(0), hidden.size(1)};
+                EXPECT_LT((packed[i].rows - expected).cwiseAbs().maxCoeff(), type == at::kFloat ? 2e-5 : 0.1)
+                    << i << " " << threads;
+            }
+        }
+        at::set_num_threads(1);
+    }
+}
+
+TEST(TransformerEncoder, ReadsInWindowsWhatMemoryDoesNotHold) {
+    at::NoGradGuard const no_gradients;
+    TransformerConfig const config{.hidden = 32, .layers = 1, .heads = 2};
+    auto const encoder = [&](std::size_t memory) {
+        return TransformerEncoder{{Transformer{config, 5}, std::nullopt, {}, "hash"}, {.memory = memory}};
+    };
+    Protein const protein{"long", "", std::string(600, 'A') + std::string(400, 'W')};
+    auto roomy = encoder(std::size_t{1} << 30), tight = encoder(2 * 300 * 32 * 28); // 300 tokens in half of it
+    EXPECT_EQ(roomy.windows(1000), 1U);
+    EXPECT_EQ(tight.windows(1000), 5U);
+    auto const whole = roomy.embed(std::span{&protein, 1}, {.rows = true})[0].rows,
+               parts = tight.embed(std::span{&protein, 1}, {.rows = true})[0].rows;
+    ASSERT_EQ(parts.rows(), 1000);
+    EXPECT_GT((whole - parts).cwiseAbs().maxCoeff(), 1e-4); // a window sees less
+    EXPECT_LT((whole - parts).cwiseAbs().maxCoeff(), 2.0);
 }
 
 TEST(TransformerEncoder, PairsAreSymmetricAndCorrectedToZeroRowSums) {
