@@ -109,11 +109,12 @@ void scan_fixed(Stripes stripes, std::span<std::span<Residue const> const> seque
         scan_group<exact, vectors, 1>(stripes.table, sequences.data() + done, results + done);
 }
 
-// Long queries: cells in memory, updated in place from the last vector down.
+// Long queries: cells in memory, updated in place from the last vector down, several at a time.
 template <bool exact>
 void scan_long(Stripes stripes, std::span<std::span<Residue const> const> sequences, std::uint8_t* results) {
     ByteTag const d;
     std::size_t const vectors = stripes.vectors;
+    constexpr std::size_t block = 5;
     Bytes const zero_score = hn::Set(d, std::int8_t{127});
     auto const cells = hwy::AllocateAligned<std::int8_t>(vectors * byte_lanes);
     for (std::size_t s = 0; s < sequences.size(); ++s) {
@@ -122,7 +123,18 @@ void scan_long(Stripes stripes, std::span<std::span<Residue const> const> sequen
         for (Residue const residue : sequences[s]) {
             std::int8_t const* const row = stripes.table + (residue & 31U) * (vectors * byte_lanes);
             Bytes const wrapped = shift_in(d, hn::Load(d, cells.get() + (vectors - 1) * byte_lanes), zero_score);
-            for (std::size_t v = vectors - 1; v > 0; --v) {
+            std::size_t v = vectors;
+            for (; v > block; v -= block) {
+                Bytes moved[block];
+                for (std::size_t k = 0; k < block; ++k) {
+                    std::size_t const at = (v - block + k) * byte_lanes;
+                    moved[k] = hn::SaturatedSub(hn::Load(d, cells.get() + at - byte_lanes), hn::Load(d, row + at));
+                }
+                for (std::size_t k = 0; k < block; ++k)
+                    hn::Store(moved[k], d, cells.get() + (v - block + k) * byte_lanes);
+                found = gather<exact, static_cast<int>(block)>(found, moved);
+            }
+            for (--v; v > 0; --v) {
                 Bytes const cell = hn::SaturatedSub(hn::Load(d, cells.get() + (v - 1) * byte_lanes),
                                                     hn::Load(d, row + v * byte_lanes));
                 found = exact ? hn::Min(found, cell) : hn::Or(found, cell);
