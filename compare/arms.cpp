@@ -206,6 +206,17 @@ std::vector<ArmSpec> parse_arms(std::vector<std::string> const& features, bool b
     return arms;
 }
 
+std::optional<SourceSpec> unpretrained_control(std::vector<ArmSpec> const& arms) {
+    std::optional<SourceSpec> control;
+    for (auto const& arm : arms)
+        for (auto const& spec : arm.sources) {
+            if (spec.random) return std::nullopt;
+            if (!control && spec.weights.empty() && find_row(spec).takes_weights == TakesWeights::yes)
+                control = parse_source(spec.name + "@random", spec.name + "@random");
+        }
+    return control;
+}
+
 std::unique_ptr<FeatureSource> make_source(SourceSpec const& spec, SourceSettings const& settings) {
     return find_row(spec).make(spec, settings);
 }

@@ -85,6 +85,10 @@ std::filesystem::path starter_database();
 ///         for an arm or a part of one given twice, and for an empty list.
 std::vector<ArmSpec> parse_arms(std::vector<std::string> const& features, bool baseline, bool hybrid);
 
+/// NAME@random of the first source that is a network under its own weights (NAME), for figures that show the control
+/// beside the arms; none where an arm has an unpretrained network already, or no arm a network.
+std::optional<SourceSpec> unpretrained_control(std::vector<ArmSpec> const& arms);
+
 /// Builds one source. Its values may depend on `settings.seed` only if `draws_weights(spec)`.
 /// @throws usage_error or data_error when its weights, database or alignments are missing or damaged.
 std::unique_ptr<FeatureSource> make_source(SourceSpec const& spec, SourceSettings const& settings);

@@ -1,5 +1,6 @@
 #include "compare/estimate.hpp"
 
+#include "data/text.hpp"
 #include "features/msa_source.hpp"
 
 #include <algorithm>
@@ -145,20 +146,24 @@ std::string describe_estimate(Plan const& plan, Estimate const& estimate) {
     text += "\nseeds:";
     for (auto const seed : plan.seeds) text += " " + std::to_string(seed);
     text += "\n\ntask                    train  valid   test\n";
-    char line[256];
+    char line[1024]; // a source may be the path of a folder
     for (auto const& data : plan.tasks) {
         std::snprintf(line, sizeof line, "%-22s %6zu %6zu %6zu\n", data.task.name.c_str(), data.train.size(),
                       data.valid.size(), data.test.size());
         text += line;
     }
-    text += "\ntask                   source                 proteins   residues     time     disk\n";
+    int width = 22;
+    for (auto const& source : estimate.features) width = std::max(width, static_cast<int>(source.source.size()));
+    std::snprintf(line, sizeof line, "\n%-22s %-*s %8s %10s %8s %8s\n", "task", width, "source", "proteins", "residues",
+                  "time", "disk");
+    text += line;
     for (auto const& source : estimate.features) {
-        std::snprintf(line, sizeof line, "%-22s %-22s %8zu %10llu %8s %8s\n", source.task.c_str(),
+        std::snprintf(line, sizeof line, "%-22s %-*s %8zu %10llu %8s %8s\n", source.task.c_str(), width,
                       source.source.c_str(), source.proteins, static_cast<unsigned long long>(source.residues),
                       human_seconds(source.seconds).c_str(), human_bytes(source.bytes).c_str());
         text += line;
     }
-    text += "\n" + std::to_string(estimate.heads) + " heads to fit, " + human_seconds(estimate.head_seconds) +
+    text += "\n" + counted(estimate.heads, "head") + " to fit, " + human_seconds(estimate.head_seconds) +
             "; in all about " + human_seconds(estimate.seconds()) + " on two cores and " +
             human_bytes(estimate.bytes()) + " of cache, if nothing is cached yet. Nothing was computed or written.\n";
     return text;

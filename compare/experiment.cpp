@@ -24,6 +24,7 @@
 #include <functional>
 #include <iostream>
 #include <numeric>
+#include <optional>
 #include <set>
 
 namespace tape {
@@ -141,6 +142,7 @@ class Grid {
     void add_alignments(TaskData const& data, TaskResult const& task, Result& result);
     void add_relatives(TaskData const& data, TaskResult& task);
     std::vector<float> audited(std::string const& key, std::function<std::vector<float>()> const& compute) const;
+    void add_maps(std::vector<Example> const& sample, Result& result);
     void add_fluorescence_figures(TaskData const& data, Result& result);
     void say(std::string const& text) const;
 
@@ -377,26 +379,48 @@ void Grid::add_alignments(TaskData const& data, TaskResult const& task, Result& 
         }
 }
 
+/// What the maps of the variants show: every source once, then the unpretrained control, then the joined arms.
+std::vector<ArmSpec> mapped_arms(std::vector<ArmSpec> const& arms) {
+    std::vector<ArmSpec> shown;
+    for (auto const& arm : arms)
+        for (auto const& spec : arm.sources)
+            if (std::ranges::find(shown, spec.text, &ArmSpec::name) == shown.end())
+                shown.push_back({spec.text, {spec}});
+    if (auto control = unpretrained_control(arms)) shown.push_back({control->text, {*control}});
+    std::ranges::copy_if(arms, std::back_inserter(shown), [](ArmSpec const& arm) { return arm.sources.size() > 1; });
+    return shown;
+}
+
+/// t-SNE of the variants as each source and each joined arm of the first seed has them.
+void Grid::add_maps(std::vector<Example> const& sample, Result& result) {
+    std::vector<std::uint64_t> const seeds{plan_.seeds.front()};
+    auto const arms = mapped_arms(plan_.arms);
+    std::optional<SourcePool> control;           // its weights are in no arm
+    std::map<std::string, FeatureMatrix> pooled; // by source
+    for (auto const& arm : arms)
+        for (auto const& spec : arm.sources) {
+            if (pooled.contains(spec.text)) continue;
+            if (!pool_.contains(spec, seeds.front()))
+                control.emplace(std::span{&arm, 1}, seeds, source_settings(plan_));
+            auto& source = (pool_.contains(spec, seeds.front()) ? pool_ : *control).source(spec, seeds.front());
+            source.prefetch(proteins_of({&sample}), {.pooled = true});
+            pooled.emplace(spec.text, JoinedFeatures{{&source}}.pooled(sample));
+        }
+    // One thread a map: its many short steps would wait for each other's threads on a busy machine.
+    result.embeddings.resize(arms.size());
+    parallel_for(arms.size(), plan_.options.threads, [&](std::size_t k, int) {
+        std::vector<FeatureMatrix> parts;
+        for (auto const& spec : arms[k].sources) parts.push_back(pooled.at(spec.text));
+        result.embeddings[k] = embedding_sample(arms[k].name, sample, joined_evenly(parts), 1);
+    });
+}
+
 void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
     auto const start = std::chrono::steady_clock::now();
     std::vector<Example> sample;
     for (std::size_t const index : chosen_by_hash(data.test, embedded_variants, "t-SNE"))
         sample.push_back(data.test[index]);
-    auto const seed = plan_.seeds.front();
-    std::vector<std::string> shown;
-    std::vector<FeatureMatrix> pooled; // one for each name in `shown`
-    for (auto const& arm : plan_.arms)
-        for (auto const& spec : arm.sources) {
-            if (std::ranges::count(shown, spec.text) != 0) continue;
-            auto& source = pool_.source(spec, seed);
-            source.prefetch(proteins_of({&sample}), {.pooled = true});
-            shown.push_back(spec.text);
-            pooled.push_back(JoinedFeatures{{&source}}.pooled(sample));
-        }
-    // One thread a map: its many short steps would wait for each other's threads on a busy machine.
-    result.embeddings.resize(shown.size());
-    parallel_for(shown.size(), plan_.options.threads,
-                 [&](std::size_t k, int) { result.embeddings[k] = embedding_sample(shown[k], sample, pooled[k], 1); });
+    add_maps(sample, result);
     std::vector<Example> variants;
     for (auto const& split : {data.task.train, data.task.valid, data.task.test})
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
@@ -437,6 +461,15 @@ Result Grid::run() {
     return result;
 }
 
+/// Opens what is otherwise read only after other work, so that a wrong name is told at once.
+void check_inputs(ExperimentOptions const& options) {
+    for (auto const& file : {options.alignments.database, options.corpus})
+        if (!file.empty()) (void)open_input(file);
+    auto const& directory = options.alignments.directory;
+    if (!directory.empty() && !std::filesystem::is_directory(directory))
+        throw data_error{directory.string() + ": no such directory of alignments (--msa-dir)"};
+}
+
 } // namespace
 
 bool depends_on_seed(TaskKind kind, ArmSpec const& arm) {
@@ -467,6 +500,7 @@ Plan make_plan(ExperimentOptions options) {
         if (options.max_epochs) limits.max_epochs = *options.max_epochs;
         plan.tasks.push_back(load_task(task, limits, options.seed));
     }
+    check_inputs(options);
     return plan;
 }
 
@@ -480,6 +514,8 @@ Result run_experiment(Plan const& plan) {
         std::throw_with_nested(
             error{"cache folder '" + cache.string() + "' cannot be written; choose another with --cache"});
     }
+    if (!plan.options.corpus.empty()) // made now: what is wrong with it should not come out after the first task
+        (void)searchable_database(plan.options.corpus, cache, plan.options.quiet);
     return Grid{plan}.run();
 }
 

@@ -168,6 +168,22 @@ PositionStatistics position_statistics(Msa const& alignment, std::span<Example c
     return result;
 }
 
+FeatureMatrix joined_evenly(std::span<FeatureMatrix const> parts) {
+    if (parts.size() == 1) return parts.front();
+    Eigen::Index width = 0, column = 0;
+    for (auto const& part : parts) width += part.cols();
+    FeatureMatrix joined(parts.front().rows(), width);
+    for (auto const& part : parts) {
+        Eigen::MatrixXd centred = part.cast<double>();
+        centred.rowwise() -= centred.colwise().mean().eval();
+        double const deviation = std::sqrt(centred.squaredNorm() / static_cast<double>(part.rows()));
+        if (deviation > 0) centred /= deviation; // features that do not vary say nothing
+        joined.middleCols(column, part.cols()) = centred.cast<float>();
+        column += part.cols();
+    }
+    return joined;
+}
+
 EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants,
                                  FeatureMatrix const& pooled, int threads) {
     auto const map = tsne({pooled.data(), static_cast<std::size_t>(pooled.size())}, variants.size(),

@@ -30,6 +30,12 @@ std::vector<MutationCount> count_mutations(std::span<Example const> variants);
 ShownAlignment shown_alignment(std::string const& task, Protein const& protein, Msa const& alignment,
                                std::size_t shown_rows);
 
+/// Features of several sources side by side, each centred and scaled to a total variance of one, so that no source
+/// outweighs another by its number of columns or its unit; those of a single source as they are.
+/// @param parts  at least one, N x D_k each
+/// @return       N x (sum of D_k)
+FeatureMatrix joined_evenly(std::span<FeatureMatrix const> parts);
+
 /// t-SNE of pooled features of variants.
 /// @param pooled  N x D, parallel to `variants`
 EmbeddingSample embedding_sample(std::string const& source, std::span<Example const> variants,

@@ -19,6 +19,10 @@ SourcePool::SourcePool(std::span<ArmSpec const> arms, std::span<std::uint64_t co
             }
 }
 
+bool SourcePool::contains(SourceSpec const& spec, std::uint64_t seed) const {
+    return sources_.contains(instance_name(spec, seed));
+}
+
 CachedSource& SourcePool::source(SourceSpec const& spec, std::uint64_t seed) {
     return *sources_.at(instance_name(spec, seed));
 }

@@ -18,6 +18,7 @@ class SourcePool {
     /// Builds the sources of all arms for all seeds, so that what is missing is told before any work.
     SourcePool(std::span<ArmSpec const> arms, std::span<std::uint64_t const> seeds, SourceSettings const& settings);
 
+    [[nodiscard]] bool contains(SourceSpec const& spec, std::uint64_t seed) const;
     [[nodiscard]] CachedSource& source(SourceSpec const& spec, std::uint64_t seed);
     /// Every source of an arm, in its order.
     [[nodiscard]] std::vector<CachedSource*> sources(ArmSpec const& arm, std::uint64_t seed);

@@ -181,8 +181,10 @@ Figure tsne_figure(Result const& result) {
         "t-SNE (from the first two principal components, perplexity " +
         compact_number(result.embeddings.front().perplexity) + ") of the features of " +
         std::to_string(result.embeddings.front().ids.size()) +
-        " variants of avGFP, coloured by measured log-fluorescence. Axes have no unit; distances between far groups "
-        "mean little. KL: divergence of the map from the features' neighbourhoods, in nats; smaller is truer.";
+        " variants of avGFP, coloured by measured log-fluorescence; the same variants, perplexity and kind of start in "
+        "every panel. Joined sources are scaled to the same total variance first; @random is the network before "
+        "pretraining. Axes have no unit; distances between far groups mean little. KL: divergence of the map from the "
+        "features' neighbourhoods, in nats; smaller is truer.";
     figure.legend = "<span class=\"key\">" + fixed_number(range.low, 2) + " <i class=\"ramp\">";
     for (int step = 0; step < colour_steps; ++step) figure.legend += "<b class=\"r" + std::to_string(step) + "\"></b>";
     figure.legend += "</i> " + fixed_number(range.high, 2) + " log-fluorescence</span>";

@@ -165,7 +165,8 @@ std::vector<Task> parse_tasks(std::vector<std::string> const& names) {
         if (is_task_file(word)) {
             Task task = own_task(word);
             if (std::ranges::find(own, task.name, &Task::name) != own.end())
-                throw usage_error{word + ": another task is called `" + task.name + "`; rename the file"};
+                throw usage_error{word + ": another file of --tasks is called `" + task.name +
+                                  "` too; name each once, or rename one"};
             own.push_back(std::move(task));
             continue;
         }

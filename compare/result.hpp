@@ -106,7 +106,7 @@ struct ShownAlignment {
 
 /// Points for the t-SNE figure: features of a sample of GFP variants.
 struct EmbeddingSample {
-    std::string source; ///< feature source name
+    std::string source; ///< of a feature source or of a joined arm
     std::vector<std::string> ids;
     std::vector<double> values; ///< log-fluorescence
     std::vector<int> mutations;

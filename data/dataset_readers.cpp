@@ -204,14 +204,14 @@ void read_json_array(Dataset& dataset, std::string_view text, std::string const&
         });
 }
 
-void add_object(TextColumns& columns, nlohmann::json const& record, std::size_t line) {
-    std::size_t const before = columns.lines.size();
+void add_object(TextColumns& columns, nlohmann::json const& record, std::string const& place) {
+    std::size_t const before = columns.places.size();
     for (auto const& [key, value] : record.items()) {
         auto& column = columns.values[key];
         column.resize(before);
         column.push_back(value.is_string() ? value.get<std::string>() : value.dump());
     }
-    columns.lines.push_back(line);
+    columns.places.push_back(place);
 }
 
 /// The fewest digits that restore the value. Minus zero is zero: JSON's "-0" is a whole number and has no sign.
@@ -340,25 +340,26 @@ TextColumns read_text_columns(std::filesystem::path const& file) {
     std::size_t const first = body.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos)
         throw data_error{name + ": is empty; expected CSV with a header line, or JSON"};
-    TextColumns columns;
+    TextColumns columns{.header = name, .values = {}, .places = {}};
     if (body[first] == '[') {
         auto const records = nlohmann::json::parse(body, nullptr, false);
         if (!records.is_array()) throw data_error{name + ": no valid JSON array"};
         for (std::size_t k = 0; k < records.size(); ++k) {
+            std::string const place = name + ", record " + std::to_string(k + 1);
             if (!records[k].is_object())
-                throw data_error{name + ", record " + std::to_string(k + 1) + ": " + shown(records[k].dump()) +
-                                 " is no JSON object"};
-            add_object(columns, records[k], k + 1);
+                throw data_error{place + ": " + shown(records[k].dump()) + " is no JSON object"};
+            add_object(columns, records[k], place);
         }
     } else if (body[first] == '{') {
         for (Lines lines{body}; lines.next();) {
             if (lines.line.empty()) continue;
+            std::string const place = name + ":" + std::to_string(lines.number);
             auto const record = nlohmann::json::parse(lines.line, nullptr, false);
-            if (!record.is_object())
-                throw data_error{name + ":" + std::to_string(lines.number) + ": no valid JSON: " + shown(lines.line)};
-            add_object(columns, record, lines.number);
+            if (!record.is_object()) throw data_error{place + ": no valid JSON: " + shown(lines.line)};
+            add_object(columns, record, place);
         }
     } else {
+        columns.header = name + ":1";
         Lines lines{body};
         std::vector<std::string> names, cells;
         lines.next();
@@ -373,10 +374,10 @@ TextColumns read_text_columns(std::filesystem::path const& file) {
                 throw data_error{where + ": " + counted(cells.size(), "column") + " where the header has " +
                                  std::to_string(names.size()) + " (record " + shown(cells[0]) + ")"};
             for (std::size_t i = 0; i < names.size(); ++i) columns.values[names[i]].push_back(cells[i]);
-            columns.lines.push_back(lines.number);
+            columns.places.push_back(where);
         }
     }
-    for (auto& [column, values] : columns.values) values.resize(columns.lines.size());
+    for (auto& [column, values] : columns.values) values.resize(columns.places.size());
     return columns;
 }
 

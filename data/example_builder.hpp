@@ -51,15 +51,16 @@ class ExampleBuilder {
 /// A record given as a JSON object.
 Example example_from_json(Task const& task, nlohmann::json const& record, std::string const& where);
 
-/// Columns a record of the task must have, and those it may have; everything else is an attribute.
-/// Every column of a file as text (JSON values that are no strings as JSON), and the line or record of each entry.
+/// Every column of a file as text (JSON values that are no strings as JSON), and the place of each entry.
 struct TextColumns {
+    std::string header;                                     ///< place of the names: "file:1" of CSV, else the file
     std::map<std::string, std::vector<std::string>> values; ///< an entry a record; "" where a record lacks it
-    std::vector<std::size_t> lines;
+    std::vector<std::string> places;                        ///< "file:2", or "file, record 2" of a JSON array
 };
 /// @throws data_error for broken CSV or JSON, with file:line
 TextColumns read_text_columns(std::filesystem::path const& file);
 
+/// Columns a record of the task must have, and those it may have; everything else is an attribute.
 std::vector<std::string> required_columns(Task const& task);
 std::vector<std::string> optional_columns(Task const& task);
 

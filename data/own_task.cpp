@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cctype>
 #include <set>
+#include <utility>
 
 namespace tape {
 
@@ -28,17 +29,31 @@ std::string stem_of(std::filesystem::path const& file) {
     return name.substr(0, name.find('.', 1));
 }
 
-Shape const& shape_of(TextColumns const& columns, std::string const& where) {
+/// What the file has instead of a column, and the usual reason.
+std::string seen_columns(TextColumns const& columns) {
+    std::vector<std::string> names;
+    for (auto const& [name, values] : columns.values) names.push_back(name);
+    std::string text = "; it has " + shown(joined(names), 200);
+    if (names.size() != 1) return text;
+    for (auto const& [separator, word] : {std::pair{';', "semicolons"}, {'\t', "tabs"}})
+        if (names[0].find(separator) != std::string::npos)
+            text += std::string{": separate columns by commas, not by "} + word;
+    return text;
+}
+
+Shape const& shape_of(TextColumns const& columns) {
     Shape const* found = nullptr;
     for (auto const& shape : shapes) {
         if (!columns.values.contains(shape.column)) continue;
         if (found != nullptr)
-            throw data_error{where + ": columns " + shown(found->column) + " and " + shown(shape.column) +
+            throw data_error{columns.header + ": columns " + shown(found->column) + " and " + shown(shape.column) +
                              " both name a label; a task has one: value, class, labels or contacts"};
         found = &shape;
     }
     if (found == nullptr)
-        throw data_error{where + ": no column says what to predict; name one value, class, labels or contacts"};
+        throw data_error{columns.header +
+                         ": no column says what to predict; name one value, class, labels or contacts" +
+                         seen_columns(columns)};
     return *found;
 }
 
@@ -67,13 +82,16 @@ std::vector<std::string> distinct_letters(std::vector<std::string> const& values
 
 void check_splits(TextColumns const& columns, std::string const& where) {
     if (!columns.values.contains("split"))
-        throw data_error{where + ": column 'split' is missing; give train, valid or test for each record"};
+        throw data_error{columns.header + ": column 'split' is missing; give train, valid or test for each record" +
+                         seen_columns(columns)};
     std::set<std::string> seen;
     auto const& values = columns.values.at("split");
+    auto const ids = columns.values.find("id");
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (values[i] != "train" && values[i] != "valid" && values[i] != "test")
-            throw data_error{where + ":" + std::to_string(columns.lines[i]) + ": column 'split' is " +
-                             shown(values[i]) + "; expected train, valid or test"};
+            throw data_error{columns.places[i] + ": column 'split' is " + shown(values[i]) +
+                             "; expected train, valid or test" +
+                             (ids == columns.values.end() ? "" : " (record " + shown(ids->second[i]) + ")")};
         seen.insert(values[i]);
     }
     for (auto const* split : {"train", "valid", "test"})
@@ -87,7 +105,7 @@ void check_splits(TextColumns const& columns, std::string const& where) {
 Task own_task(std::filesystem::path const& file) {
     std::string const where = file.string();
     auto const columns = read_text_columns(file);
-    Shape const& shape = shape_of(columns, where);
+    Shape const& shape = shape_of(columns);
     check_splits(columns, where);
     Task task;
     task.name = stem_of(file);

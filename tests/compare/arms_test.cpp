@@ -33,6 +33,17 @@ TEST(arms, baseline_and_union_are_added) {
     EXPECT_EQ(names(tape::parse_arms({"msa", "onehot"}, true, true)), (Names{"msa", "onehot"}));
 }
 
+TEST(arms, the_control_of_the_figures_is_the_first_network_of_its_own_weights) {
+    auto const control = [](Names const& features) {
+        auto const found = tape::unpretrained_control(tape::parse_arms(features, true, true));
+        return found ? found->text + (found->random ? "" : " with weights") : "none";
+    };
+    EXPECT_EQ(control({"msa", "transformer", "unirep"}), "transformer@random");
+    EXPECT_EQ(control({"transformer@some/folder", "msa+unirep"}), "unirep@random");
+    EXPECT_EQ(control({"msa", "transformer", "unirep@random"}), "none") << "it is an arm already";
+    EXPECT_EQ(control({"msa", "bert@some/folder"}), "none");
+}
+
 TEST(arms, union_leaves_out_controls_and_joins) {
     EXPECT_EQ(names(tape::parse_arms({"msa", "transformer@random", "unirep", "onehot+msa"}, false, true)),
               (Names{"msa", "transformer@random", "unirep", "onehot+msa", "msa+unirep"}));

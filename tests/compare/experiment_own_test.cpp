@@ -138,7 +138,7 @@ TEST(tasks, may_be_files_and_names_together) {
     EXPECT_EQ(message_of([&] {
                   (void)tape::parse_tasks({file.string(), file.string()});
               }),
-              file.string() + ": another task is called `mine`; rename the file");
+              file.string() + ": another file of --tasks is called `mine` too; name each once, or rename one");
     EXPECT_NE(message_of([] { (void)tape::parse_tasks({"no_such_file.csv"}); }), "");
 }
 

@@ -175,8 +175,16 @@ TEST_F(Experiment, figures_have_their_numbers) {
         EXPECT_EQ(map.probability.size(), static_cast<std::size_t>(map.length * map.length));
     }
     EXPECT_EQ(ids.size(), 3u);
-    ASSERT_EQ(result().embeddings.size(), 2u); // onehot and msa, once each
-    EXPECT_EQ(result().embeddings[0].points.size(), 10u);
+    std::vector<std::string> maps;
+    for (auto const& map : result().embeddings) {
+        maps.push_back(map.source);
+        EXPECT_EQ(map.points.size(), 10u);
+        EXPECT_EQ(map.ids, result().embeddings[0].ids);
+        EXPECT_EQ(map.perplexity, 3); // of ten points
+    }
+    EXPECT_EQ(maps, (std::vector<std::string>{"onehot", "msa", "onehot+msa"})); // sources once each, then the union
+    EXPECT_NE(result().embeddings[2].points, result().embeddings[0].points);
+    EXPECT_NE(result().embeddings[2].points, result().embeddings[1].points);
     ASSERT_EQ(result().positions.size(), 1u);
     auto const& positions = result().positions.front();
     EXPECT_EQ(positions.wild_type.size(), 237u);
@@ -396,6 +404,21 @@ TEST(run_store, keeps_every_bit_and_survives_damage) {
     EXPECT_FALSE(store.find("key"));
     store.store("key", run);
     EXPECT_TRUE(store.find("key"));
+}
+
+TEST(joined_features, of_the_figures_weigh_the_same) {
+    tape::FeatureMatrix loud(4, 1), quiet(4, 2), still = tape::FeatureMatrix::Constant(4, 2, 7);
+    loud << 100, 300, 100, 300;
+    quiet << 1, 0, 1, 1, 0, 0, 0, 1;
+    std::vector<tape::FeatureMatrix> const parts{loud, quiet, still};
+    auto const joined = tape::joined_evenly(parts);
+    ASSERT_EQ(joined.cols(), 5);
+    EXPECT_NEAR(joined.leftCols(1).squaredNorm() / 4, 1, 1e-6);
+    EXPECT_NEAR(joined.middleCols(1, 2).squaredNorm() / 4, 1, 1e-6);
+    EXPECT_EQ(joined.rightCols(2).squaredNorm(), 0);
+    EXPECT_FLOAT_EQ(joined(1, 0), 1);
+    EXPECT_FLOAT_EQ(joined(0, 1), std::sqrt(.5F));
+    EXPECT_EQ(tape::joined_evenly(std::span{parts}.first(1)), loud);
 }
 
 TEST(figures, positions_are_counted_as_by_hand) {

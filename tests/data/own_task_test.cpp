@@ -95,14 +95,23 @@ TEST_F(OwnTask, EveryFlawHasItsMessage) {
     std::string const head = "id,sequence,split,value\n", rest = "b,MKV,valid,1\nc,MKV,test,1\n";
     EXPECT_EQ(message(head + "a,MKV,train,1\n" + rest), "");
     EXPECT_EQ(message("id,sequence,split\na,MKV,train\n"),
-              "mine.csv: no column says what to predict; name one value, class, labels or contacts");
+              "mine.csv:1: no column says what to predict; name one value, class, labels or contacts; it has 'id, "
+              "sequence and split'");
+    EXPECT_EQ(message("id;sequence;split;value\na;MKV;train;1\n"),
+              "mine.csv:1: no column says what to predict; name one value, class, labels or contacts; it has "
+              "'id;sequence;split;value': separate columns by commas, not by semicolons");
     EXPECT_EQ(
         message("id,sequence,split,value,class\na,MKV,train,1,x\n"),
-        "mine.csv: columns 'value' and 'class' both name a label; a task has one: value, class, labels or contacts");
+        "mine.csv:1: columns 'value' and 'class' both name a label; a task has one: value, class, labels or contacts");
     EXPECT_EQ(message("id,sequence,value\na,MKV,1\n"),
-              "mine.csv: column 'split' is missing; give train, valid or test for each record");
+              "mine.csv:1: column 'split' is missing; give train, valid or test for each record; it has 'id, sequence "
+              "and value'");
     EXPECT_EQ(message(head + "a,MKV,training,1\n" + rest),
-              "mine.csv:2: column 'split' is 'training'; expected train, valid or test");
+              "mine.csv:2: column 'split' is 'training'; expected train, valid or test (record 'a')");
+    EXPECT_EQ(message(R"([{"id": "a", "sequence": "MKV", "split": "train", "value": 1},
+        {"id": "b", "sequence": "MKW", "split": "tset", "value": 1}])",
+                      "mine.json"),
+              "mine.json, record 2: column 'split' is 'tset'; expected train, valid or test (record 'b')");
     EXPECT_EQ(message(head + rest),
               "mine.csv: no record of split 'train'; every task needs some to train on, some to choose "
               "by and some to test on");

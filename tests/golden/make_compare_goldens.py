@@ -11,6 +11,7 @@ import scipy
 import scipy.stats as stats
 import sklearn
 from sklearn.calibration import calibration_curve
+from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 random = np.random.default_rng(7)
@@ -62,6 +63,19 @@ def tsne():
     return {"n": 180, "d": 10, "perplexity": 20, "points": points.astype(float).round(3).ravel().tolist(), "kl_divergence": float(fit.kl_divergence_)}
 
 
+def tsne_of_wide_points():
+    """400 x 80, five overlapping groups with noise from a small generator, as written out again in tsne_test.cpp; 50 components first."""
+    state, noise = 1, np.empty(400 * 80)
+    for k in range(noise.size):
+        state = (1664525 * state + 1013904223) % 2**32
+        noise[k] = (state >> 8) / 2**24
+    i, j = np.meshgrid(np.arange(400), np.arange(80), indexing="ij")
+    points = (noise.reshape(400, 80) + 0.5 * (i % 5 == j % 5)).astype(np.float32)
+    points = PCA(50, svd_solver="full").fit_transform(points.astype(float)).astype(np.float32)
+    fit = TSNE(method="exact", perplexity=30, init="pca", learning_rate="auto", max_iter=1000).fit(points)
+    return {"n": 400, "d": 80, "perplexity": 30, "kl_divergence": float(fit.kl_divergence_)}
+
+
 def principal_components():
     """Wave i, j: sin of a product plus a slope, as written out again in tsne_test.cpp."""
     i, j = np.meshgrid(np.arange(60), np.arange(400), indexing="ij")
@@ -96,7 +110,7 @@ def effects():
 out = pathlib.Path(__file__).parent / "compare_goldens.json"
 out.write_text(json.dumps({
     "made_by": f"scipy {scipy.__version__}, numpy {np.__version__}, scikit-learn {sklearn.__version__}",
-    "correlations": correlations(), "sign_flip": sign_flip(), "bootstrap": bootstraps(), "tsne": tsne(),
+    "correlations": correlations(), "sign_flip": sign_flip(), "bootstrap": bootstraps(), "tsne": tsne(), "tsne_of_wide_points": tsne_of_wide_points(),
     "principal_components": principal_components(), "calibration": calibration(), "effects": effects(),
 }, separators=(",", ":")) + "\n")
 print(out, out.stat().st_size, "bytes")

@@ -1,0 +1,41 @@
+# A Debian package of the programs: `cpack -G DEB` in the build directory. Debian has no LibTorch of 2.11 or later, so the package carries
+# the shared libraries of LibTorch that the programs were linked with, below lib/tape; everything else comes from Debian, as dependencies
+# that dpkg-shlibdeps reads off the programs. Libraries, headers and CMake files (component `development`) stay out.
+set(CPACK_PACKAGE_NAME tape-compare)
+set(CPACK_PACKAGE_CONTACT "tape-compare developers <noreply@example.org>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "compare protein alignments and language models on the tasks of TAPE")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL Unspecified)
+set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+if(TAPE_WITH_LEARN)
+  if(CAFFE2_USE_CUDA OR TORCH_CUDA_LIBRARIES)
+    return() # gigabytes of CUDA's libraries are not ours to pass on
+  endif()
+  cmake_path(GET TORCH_LIBRARY PARENT_PATH torch_libraries)
+  file(GLOB carried ${torch_libraries}/libtorch_cpu.so ${torch_libraries}/libc10.so ${torch_libraries}/libgomp*.so*)
+  install(PROGRAMS ${carried} DESTINATION lib/tape COMPONENT carried EXCLUDE_FROM_ALL)
+  # Of a wheel, or of the archive from pytorch.org; with those of what LibTorch itself is linked with.
+  file(GLOB licences ${torch_libraries}/../../torch-*.dist-info/licenses ${torch_libraries}/../LICENSE)
+  foreach(licence IN LISTS licences)
+    if(IS_DIRECTORY ${licence})
+      install(DIRECTORY ${licence}/ DESTINATION share/doc/tape-compare/LibTorch COMPONENT carried EXCLUDE_FROM_ALL)
+    else()
+      install(FILES ${licence} DESTINATION share/doc/tape-compare/LibTorch COMPONENT carried EXCLUDE_FROM_ALL)
+    endif()
+  endforeach()
+  # In the package the programs look there, and nowhere on the machine that built it.
+  install(CODE "
+    foreach(program tape-pretrain tape-embed tape-compare)
+      file(RPATH_SET FILE \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/bin/\${program}\" NEW_RPATH \"\\\$ORIGIN/../lib/tape\")
+    endforeach()" COMPONENT carried EXCLUDE_FROM_ALL)
+  list(APPEND CPACK_COMPONENTS_ALL carried)
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${torch_libraries})
+endif()
+install(FILES LICENSE DESTINATION share/doc/tape-compare RENAME copyright)
+include(CPack)
