@@ -1,6 +1,5 @@
 #include "data/rank_mesh.hpp"
 
-#include "data/error.hpp"
 #include "data/io.hpp"
 
 #include <netdb.h>
@@ -149,7 +148,7 @@ struct RankMesh::State {
     std::vector<Socket> peers; ///< by rank; its own is not open
 
     [[noreturn]] void lost(std::size_t peer, std::string const& why) const {
-        throw error{"rank " + std::to_string(peer) + " of " + std::to_string(place.size) + " is lost: " + why};
+        throw rank_lost{"rank " + std::to_string(peer) + " of " + std::to_string(place.size) + " is lost: " + why};
     }
     void meet(std::filesystem::path const& file);
     void gather(std::filesystem::path const& file, Card const& own, Socket const& door, std::vector<Card>& table,

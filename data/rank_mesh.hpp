@@ -1,13 +1,21 @@
 #pragma once
 
+#include "data/error.hpp"
 #include "data/shared_queue.hpp"
 
 #include <chrono>
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace tape {
+
+/// Another process of a RankMesh is gone.
+class rank_lost : public error {
+  public:
+    explicit rank_lost(std::string const& message) : error{message} {}
+};
 
 /// Processes of one launcher that add up numbers: every pair is connected by TCP.
 ///
@@ -32,7 +40,7 @@ class RankMesh {
 
     [[nodiscard]] int rank() const noexcept;
     [[nodiscard]] int size() const noexcept;
-    /// Puts the sum over all ranks in the place of the values. @throws error naming the rank that is lost
+    /// Puts the sum over all ranks in the place of the values. @throws rank_lost naming it
     void sum(std::span<float> values);
     void sum(std::span<double> values);
 

@@ -15,6 +15,8 @@ class TransformerEncoder : public MaskedEncoder {
     [[nodiscard]] std::vector<std::string> logit_names() const override;
     [[nodiscard]] int layers() const override { return loaded_.model.config().layers; }
     [[nodiscard]] int heads() const override { return loaded_.model.config().heads; }
+    /// A causal network's logits at a residue come from the states before it.
+    [[nodiscard]] bool sees_itself() const override { return !loaded_.model.config().causal; }
     [[nodiscard]] bool has_contact_head() const override { return loaded_.contact_head.has_value(); }
     [[nodiscard]] std::string content_hash() const override { return hash_; }
     [[nodiscard]] std::vector<std::string> unused_tensors() const override { return loaded_.unused; }

@@ -87,7 +87,7 @@ TEST_F(RankMeshTest, ALostRankIsNamed) {
         try {
             mesh.sum(std::span{values});
             ADD_FAILURE() << "the sum of a dead rank";
-        } catch (error const& problem) {
+        } catch (rank_lost const& problem) {
             EXPECT_NE(std::string{problem.what()}.find(" of 3 is lost: "), std::string::npos) << problem.what();
         }
     };

@@ -1,155 +1,20 @@
 #include "data/error.hpp"
-#include "learn/corpus.hpp"
-#include "learn/masked_language.hpp"
 #include "learn/pretrain.hpp"
+#include "learn/random.hpp"
 #include "learn/safetensors.hpp"
+#include "learn/spike_guard.hpp"
 
 #include "tests/learn/learn_fixture.hpp"
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <csignal>
-#include <set>
+#include <cstring>
+#include <future>
+#include <sstream>
 
 namespace tape {
 namespace {
-
-TEST(Random, PermutationVisitsEveryElementOnce) {
-    for (std::uint64_t const count : {1, 2, 3, 5, 64, 65, 1000}) {
-        std::set<std::uint64_t> seen;
-        for (std::uint64_t i = 0; i < count; ++i) seen.insert(permuted(i, count, 42));
-        EXPECT_EQ(seen.size(), count);
-        EXPECT_EQ(*seen.rbegin(), count - 1);
-    }
-    int moved = 0;
-    for (std::uint64_t i = 0; i < 1000; ++i) moved += permuted(i, 1000, 1) != permuted(i, 1000, 2);
-    EXPECT_GT(moved, 900);
-}
-
-TEST(MaskedLanguage, CorruptsAsPublished) {
-    Random random{5};
-    TokenRows rows;
-    std::int64_t residues = 0;
-    for (int i = 0; i < 400; ++i) {
-        std::string letters = "XBZUO";
-        for (int j = 0; j < 500; ++j) letters += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
-        rows.push_back(EsmTokenizer::wrapped(letters));
-        residues += 500;
-    }
-    auto const batch = mask_residues(rows, {}, Random{9}, at::kCPU);
-    auto const tokens = batch.input.tokens.view({-1});
-    std::int64_t masked = 0, replaced = 0, kept = 0;
-    for (std::int64_t m = 0; m < batch.positions.size(0); ++m) {
-        auto const place = batch.positions[m].item<std::int64_t>();
-        auto const original = rows[static_cast<std::size_t>(place / 507)][static_cast<std::size_t>(place % 507)];
-        ASSERT_EQ(batch.targets[m].item<std::int64_t>(), original);
-        ASSERT_GE(original, EsmTokenizer::first_residue);
-        ASSERT_LE(original, EsmTokenizer::last_residue);
-        auto const now = tokens[place].item<std::int64_t>();
-        (now == EsmTokenizer::mask ? masked : now == original ? kept : replaced) += 1;
-        if (now != EsmTokenizer::mask) {
-            ASSERT_GE(now, EsmTokenizer::first_residue);
-            ASSERT_LE(now, EsmTokenizer::last_residue);
-        }
-    }
-    // Five standard deviations of a binomial.
-    auto const near = [](std::int64_t count, std::int64_t of, double share) {
-        double const n = static_cast<double>(of);
-        EXPECT_NEAR(static_cast<double>(count), n * share, 5 * std::sqrt(n * share * (1 - share)));
-    };
-    std::int64_t const chosen = batch.positions.size(0);
-    near(chosen, residues, 0.15), near(masked, chosen, 0.8), near(replaced, chosen, 0.1), near(kept, chosen, 0.1);
-    // Nothing but the chosen places has changed.
-    std::int64_t changed = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        for (std::size_t j = 0; j < rows[i].size(); ++j)
-            changed += tokens.const_data_ptr<std::int64_t>()[i * 507 + j] != rows[i][j];
-    EXPECT_EQ(changed, masked + replaced);
-}
-
-TEST(MaskedLanguage, WindowsCarrySpecialTokensOnlyAtTheEnds) {
-    Random random{1};
-    bool starts = false, ends = false, inner = false;
-    for (int i = 0; i < 200; ++i) {
-        auto const tokens = random_window("ACDEFGHIKL", 8, random);
-        bool const begins = tokens.front() == EsmTokenizer::cls, finishes = tokens.back() == EsmTokenizer::eos;
-        EXPECT_EQ(tokens.size(), 8U + begins + finishes);
-        EXPECT_EQ(begins, tokens[begins] == EsmTokenizer::token('A'));
-        EXPECT_EQ(finishes, tokens[tokens.size() - 1 - finishes] == EsmTokenizer::token('L'));
-        starts |= begins, ends |= finishes, inner |= !begins && !finishes;
-    }
-    EXPECT_TRUE(starts && ends && inner);
-    EXPECT_EQ(random_window("ACD", 8, random), EsmTokenizer::wrapped("ACD"));
-}
-
-TEST(SequenceMatcher, AgreesWithAPlainSearch) {
-    Random random{3};
-    auto const word = [&](std::size_t length) {
-        std::string text;
-        while (text.size() < length) text += "ACD"[random.below(3)];
-        return text;
-    };
-    for (int round = 0; round < 50; ++round) {
-        std::vector<std::string> patterns;
-        for (int i = 0; i < 6; ++i) patterns.push_back(word(4 + random.below(5)));
-        SequenceMatcher const matcher{patterns};
-        for (int i = 0; i < 40; ++i) {
-            auto const text = word(random.below(40));
-            bool const found =
-                std::ranges::any_of(patterns, [&](auto const& p) { return text.find(p) != std::string::npos; });
-            EXPECT_EQ(matcher.matches(text), found);
-        }
-    }
-    EXPECT_FALSE(SequenceMatcher{{}}.matches("ACD"));
-}
-
-TEST(Corpus, MergesExcludesAndHoldsOut) {
-    test::Folder const folder;
-    test::spill(folder / "a.fasta",
-                test::random_fasta(400, 30, 60, 1) +
-                    ">twin\nMKTAYIAKQRMKTAYIAKQR\n>twin2\nMKTAYIAKQRMKTAYIAKQR\n>whole\nWWWWACDEFGHIKLWWWW\n");
-    test::spill(folder / "out.fasta", ">x\nACDEFGHIKL\n");
-    test::spill(folder / "out.csv", "id,primary\ny,MKTAYIAKQRMKTAYIAKQR\n");
-    std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const plain = Corpus::read(files, {.exclude = {}, .held_out_every = 10});
-    EXPECT_EQ(plain.summary().records, 403U);
-    EXPECT_EQ(plain.summary().distinct, 402U);
-    EXPECT_EQ(plain.size() + plain.held_out_size(), 402U);
-    EXPECT_GT(plain.held_out_size(), 15U);
-    EXPECT_LT(plain.held_out_size(), 80U);
-    auto const less =
-        Corpus::read(files, {.exclude = {folder / "out.fasta", folder / "out.csv"}, .held_out_every = 10});
-    EXPECT_EQ(less.summary().excluded, 2U);
-    EXPECT_EQ(less.size() + less.held_out_size(), 400U);
-    EXPECT_NE(less.summary().hash, plain.summary().hash);
-    test::spill(folder / "only.fasta", ">x\nACDEFGHIKL\n");
-    std::vector<std::filesystem::path> const only{folder / "only.fasta"};
-    EXPECT_THROW((void)Corpus::read(only, {.exclude = {folder / "out.fasta"}}), data_error);
-}
-
-TEST(BatchSampler, IsAFunctionOfSeedAndPosition) {
-    test::Folder const folder;
-    test::spill(folder / "a.fasta", test::random_fasta(100, 10, 90, 2));
-    std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const corpus = Corpus::read(files, {});
-    BatchSampler::Options const options{.seed = 4, .window = 50, .tokens = 400};
-    BatchSampler sampler{corpus, options, {}};
-    std::vector<TokenRows> batches;
-    std::vector<BatchSampler::Position> positions;
-    for (int i = 0; i < 60; ++i) positions.push_back(sampler.position()), batches.push_back(sampler.next());
-    for (std::size_t const i : {0, 1, 15, 16, 17, 40, 59}) {
-        BatchSampler again{corpus, options, positions[i]};
-        EXPECT_EQ(again.next(), batches[i]) << i;
-    }
-    for (auto const& batch : batches) {
-        std::size_t tokens = 0;
-        for (auto const& row : batch) tokens += row.size();
-        EXPECT_GT(tokens, 250U);
-        EXPECT_LT(tokens, 550U);
-    }
-    BatchSampler other{corpus, {.seed = 5, .window = 50, .tokens = 400}, {}};
-    EXPECT_NE(other.next(), batches[0]);
-}
 
 PretrainOptions tiny(test::Folder const& folder, std::string const& run) {
     PretrainOptions options;
