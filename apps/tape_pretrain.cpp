@@ -188,9 +188,11 @@ tape::cli::Program program() {
         .notes =
             "The same line again goes on from the last checkpoint, also after kill -9, and ends with the same bytes as "
             "an\n"
-            "unbroken run. Only --steps, --accumulate and the number of ranks may change in between. DIR/README.md is the model card; DIR/config.json and\n"
+            "unbroken run. Only --steps, --accumulate and the number of ranks may change in between. DIR/README.md is "
+            "the model card; DIR/config.json and\n"
             "DIR/model.safetensors are also read by Hugging Face's EsmForMaskedLM.\n"
-            "Ranks of mpirun, srun or torchrun share every step's batch and add up their gradients over TCP; DIR must be a\n"
+            "Ranks of mpirun, srun or torchrun share every step's batch and add up their gradients over TCP; DIR must "
+            "be a\n"
             "folder that all of them see.\n"};
 }
 

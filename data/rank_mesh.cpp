@@ -84,7 +84,8 @@ int milliseconds_until(Clock::time_point when) {
 bool wait_for(Socket const& socket, short events, Clock::time_point deadline) {
     pollfd entry{socket.descriptor(), events, 0};
     int ready = 0;
-    while ((ready = ::poll(&entry, 1, milliseconds_until(deadline))) < 0 && errno == EINTR) {}
+    while ((ready = ::poll(&entry, 1, milliseconds_until(deadline))) < 0 && errno == EINTR) {
+    }
     return ready > 0;
 }
 
@@ -115,8 +116,7 @@ Socket connect_to(std::string const& host, int port) {
     std::string const name = host == host_name() ? "127.0.0.1" : host;
     if (::getaddrinfo(name.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return {};
     Socket socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    bool const connected =
-        socket.open() && ::connect(socket.descriptor(), found->ai_addr, found->ai_addrlen) == 0;
+    bool const connected = socket.open() && ::connect(socket.descriptor(), found->ai_addr, found->ai_addrlen) == 0;
     ::freeaddrinfo(found);
     return connected ? std::move(socket) : Socket{};
 }
@@ -204,12 +204,13 @@ void RankMesh::State::join(std::filesystem::path const& file, Card& own, std::ve
             !receive(socket, &answer, sizeof answer, Clock::now() + patience) || answer.word != own.word ||
             answer.rank != 0)
             continue;
-        if (!receive(socket, table.data(), table.size() * sizeof(Card), deadline)) lost(0, "it did not say where the others are");
+        if (!receive(socket, table.data(), table.size() * sizeof(Card), deadline))
+            lost(0, "it did not say where the others are");
         peers[0] = std::move(socket);
         return;
     }
-    throw error{"rank " + std::to_string(place.rank) + " of " + std::to_string(place.size) + " has not found rank 0 in " +
-                std::to_string(options.meeting.count()) + " s by " + file.string() +
+    throw error{"rank " + std::to_string(place.rank) + " of " + std::to_string(place.size) +
+                " has not found rank 0 in " + std::to_string(options.meeting.count()) + " s by " + file.string() +
                 "; ranks need an output folder that all of them see"};
 }
 
@@ -263,15 +264,14 @@ void RankMesh::State::exchange(std::vector<Transfer> transfers) const {
         std::vector<std::size_t> who;
         for (std::size_t peer = 0; peer < peers.size(); ++peer) {
             auto const& transfer = transfers[peer];
-            auto const events = static_cast<short>((transfer.in.empty() ? 0 : POLLIN) | (transfer.out.empty() ? 0 : POLLOUT));
+            auto const events =
+                static_cast<short>((transfer.in.empty() ? 0 : POLLIN) | (transfer.out.empty() ? 0 : POLLOUT));
             if (events == 0) continue;
             waiting.push_back({peers[peer].descriptor(), events, 0}), who.push_back(peer);
         }
         if (waiting.empty()) return;
-        int const ready =
-            ::poll(waiting.data(), waiting.size(), milliseconds_until(Clock::now() + options.silence));
-        if (ready == 0)
-            lost(who.front(), "nothing heard for " + std::to_string(options.silence.count()) + " s");
+        int const ready = ::poll(waiting.data(), waiting.size(), milliseconds_until(Clock::now() + options.silence));
+        if (ready == 0) lost(who.front(), "nothing heard for " + std::to_string(options.silence.count()) + " s");
         if (ready < 0 && errno != EINTR) throw error{"waiting for other ranks: " + last_error()};
         for (std::size_t i = 0; ready > 0 && i < waiting.size(); ++i)
             if (waiting[i].revents) move(who[i], transfers[who[i]], waiting[i].revents);

@@ -19,14 +19,15 @@ class rank_lost : public error {
 
 /// Processes of one launcher that add up numbers: every pair is connected by TCP.
 ///
-/// They find each other through a small file that rank 0 writes (its address and a random word that every connection must
-/// repeat), so they need a folder that all see, and no library. Each rank sums the share of the values that it owns, in order
-/// of rank, and sends the sums to the others: what one ring of all-reduce moves, 2 (n - 1) / n of the values a rank, and the
-/// same bytes in every rank and every run with as many ranks. A lost rank is noticed as soon as its connections close.
+/// They find each other through a small file that rank 0 writes (its address and a random word that every connection
+/// must repeat), so they need a folder that all see, and no library. Each rank sums the share of the values that it
+/// owns, in order of rank, and sends the sums to the others: what one ring of all-reduce moves, 2 (n - 1) / n of the
+/// values a rank, and the same bytes in every rank and every run with as many ranks. A lost rank is noticed as soon as
+/// its connections close.
 class RankMesh {
   public:
     struct Options {
-        std::chrono::seconds meeting{600}; ///< for all ranks to appear
+        std::chrono::seconds meeting{600};  ///< for all ranks to appear
         std::chrono::seconds silence{1800}; ///< between two bytes of a peer that is waited for
     };
     /// Of a single rank, which sums nothing.

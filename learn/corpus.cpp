@@ -79,7 +79,8 @@ void for_each_sequence(std::filesystem::path const& file, Visitor const& visit) 
         for (auto const& sequence : read_csv_sequences(file)) visit({}, sequence);
     } else {
         // Ids play no part in training, and public files do repeat them.
-        for_each_fasta(file, [&](Protein&& protein) { visit(protein.id, protein.residues); }, {.allow_duplicate_ids = true});
+        for_each_fasta(file, [&](Protein&& protein) { visit(protein.id, protein.residues); },
+                       {.allow_duplicate_ids = true});
     }
 }
 
@@ -209,7 +210,8 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
                 .push_back({corpus.letters_.size(), static_cast<std::uint32_t>(sequence.size())});
             corpus.letters_ += sequence;
             if (hold) return;
-            cluster_of.push_back(clusters.try_emplace(cluster, static_cast<std::uint32_t>(clusters.size())).first->second);
+            cluster_of.push_back(
+                clusters.try_emplace(cluster, static_cast<std::uint32_t>(clusters.size())).first->second);
             summary.training_residues += sequence.size();
             hashes += table.given() ? cluster + hash : hash;
         });

@@ -15,8 +15,8 @@ struct CorpusOptions {
     std::vector<std::filesystem::path> exclude; ///< FASTA, .tdb, or CSV with a column `primary` or `sequence`
     bool exclude_tests = false;                 ///< keep out the test proteins of every bundled task
     int held_out_every = 200; ///< one sequence (or cluster) in this many, chosen by its hash, is for validation only
-    /// Table of `tape-db cluster` (or MMseqs2): representative and member, tab-separated. Whole clusters are held out, and
-    /// one member of each is read an epoch. Empty: every sequence is a cluster.
+    /// Table of `tape-db cluster` (or MMseqs2): representative and member, tab-separated. Whole clusters are held out,
+    /// and one member of each is read an epoch. Empty: every sequence is a cluster.
     std::filesystem::path clusters;
     /// Sequences for which it does not hold are left out; unset, all are wanted.
     std::function<bool(std::string_view)> wanted = {};
@@ -30,8 +30,8 @@ struct CorpusSummary {
     std::uint64_t excluded = 0;                        ///< distinct sequences equal to, or containing, an excluded one
     std::uint64_t training = 0, training_residues = 0; ///< what is trained on
     std::uint64_t held_out = 0;
-    std::uint64_t unwanted = 0;                         ///< distinct, not excluded, but of no use to the objective
-    std::uint64_t clusters = 0;                         ///< of the training sequences; 0 if none were given
+    std::uint64_t unwanted = 0;             ///< distinct, not excluded, but of no use to the objective
+    std::uint64_t clusters = 0;             ///< of the training sequences; 0 if none were given
     std::vector<std::string> excluded_sets; ///< "cb513 test (513 sequences)", ...
     std::string hash;                       ///< of the training sequences, in order
 };

@@ -2,9 +2,7 @@
 
 namespace tape {
 
-std::string NextToken::description() const {
-    return "next residue from those before it; attention looks back only";
-}
+std::string NextToken::description() const { return "next residue from those before it; attention looks back only"; }
 
 void NextToken::pose(Window const& window, Random&, Example& example) const {
     for (std::size_t place = 1; place < window.tokens.size(); ++place) {

@@ -64,15 +64,15 @@ struct Sums {
 };
 
 Sums sums_of(at::Tensor const& loss, at::Tensor const& right) {
-    return {loss, {.loss = loss.item<double>(), .right = right.sum().item<double>(),
-                   .places = static_cast<double>(right.size(0))}};
+    return {loss,
+            {.loss = loss.item<double>(),
+             .right = right.sum().item<double>(),
+             .places = static_cast<double>(right.size(0))}};
 }
 
 } // namespace
 
-void Answers::operator+=(Answers const& other) {
-    loss += other.loss, right += other.right, places += other.places;
-}
+void Answers::operator+=(Answers const& other) { loss += other.loss, right += other.right, places += other.places; }
 
 std::vector<std::string> const& objective_names() {
     static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile"};
@@ -81,7 +81,8 @@ std::vector<std::string> const& objective_names() {
 
 std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_ptr<ProfileTargets const> targets) {
     bool const reads_profiles = name.find("profile") != std::string::npos;
-    if (reads_profiles && !targets) throw usage_error{"--objective " + name + " needs --profiles: a folder of tape-msa"};
+    if (reads_profiles && !targets)
+        throw usage_error{"--objective " + name + " needs --profiles: a folder of tape-msa"};
     if (!reads_profiles && targets) throw usage_error{"--profiles says nothing to --objective " + name};
     if (name == "mlm") return std::make_unique<MaskedLanguage>(MaskedLanguage::Options{});
     if (name == "next") return std::make_unique<NextToken>();
@@ -95,7 +96,8 @@ std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_p
 std::vector<Example> pose(Objective const& objective, std::span<Window const> windows, Random random) {
     std::vector<Example> examples;
     for (auto const& window : windows) {
-        examples.push_back({.tokens = window.tokens, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}});
+        examples.push_back(
+            {.tokens = window.tokens, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}});
         objective.pose(window, random, examples.back());
     }
     return examples;
@@ -125,9 +127,9 @@ Score answer(Transformer const& model, std::span<Example const> examples, std::i
     }
     if (auto const answers = joined(examples, &Example::frequencies); !answers.empty()) {
         at::Tensor const places = flat_places(examples, &Example::column_places, width, device);
-        at::Tensor const logits = model.logits(hidden.index_select(0, places));                         // M x 33
+        at::Tensor const logits = model.logits(hidden.index_select(0, places));                              // M x 33
         at::Tensor const expected = at::tensor(answers, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
-        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device)); // M x 20
+        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));  // M x 20
         add(sums_of(-(expected * predicted).sum(), at::argmax(predicted, 1).eq(at::argmax(expected, 1))), score.columns,
             columns);
     }

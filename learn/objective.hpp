@@ -48,7 +48,7 @@ std::vector<Example> pose(Objective const& objective, std::span<Window const> wi
 
 /// Answers of one kind: sums over the places, so that the parts of a batch add up.
 struct Answers {
-    double loss = 0; ///< cross-entropy, nats
+    double loss = 0;  ///< cross-entropy, nats
     double right = 0; ///< places where the most probable residue is the right one (or the column's most frequent)
     double places = 0;
     void operator+=(Answers const& other);

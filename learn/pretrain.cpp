@@ -168,9 +168,9 @@ std::vector<Transformer::Parameter> trainable(Transformer& model, at::Device dev
 
 Run::Run(PretrainOptions const& options)
     : options_{options}, folder_{options.output}, device_{resolve_device(options.device)},
-      precision_{resolve_precision(options.precision, device_)}, config_{chosen_config(options)},
-      task_{read_task(options)}, settings_(settings_of(options, config_, task_, precision_)),
-      model_{config_, options.seed},
+      precision_{resolve_precision(options.precision, device_)}, config_{chosen_config(options)}, task_{read_task(
+                                                                                                      options)},
+      settings_(settings_of(options, config_, task_, precision_)), model_{config_, options.seed},
       optimizer_{trainable(model_, device_, precision_), {.weight_decay = options.weight_decay}} {
     Rank const place = launched_rank();
     options_.quiet |= place.rank != 0;
@@ -236,9 +236,10 @@ BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
     return {state.at("first"), state.at("pool"), state.at("batch")};
 }
 
-constexpr char const* log_header = "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\t"
-                                   "valid_loss\tvalid_perplexity\tvalid_accuracy\tvalid_profile_loss\tvalid_profile_accuracy\t"
-                                   "skipped\n";
+constexpr char const* log_header =
+    "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\t"
+    "valid_loss\tvalid_perplexity\tvalid_accuracy\tvalid_profile_loss\tvalid_profile_accuracy\t"
+    "skipped\n";
 
 /// Lines beyond the checkpoint belong to steps that will be made again.
 void Run::keep_log_until(std::int64_t step) const {
@@ -302,8 +303,8 @@ void Run::one_step() {
     for (auto const& window : windows)
         residues_ += static_cast<std::uint64_t>(
             std::ranges::count_if(window.tokens, [](auto token) { return token > EsmTokenizer::unknown; }));
-    auto const batch = pose(*task_.objective, windows,
-                            Random{options_.seed, questions, static_cast<std::uint64_t>(step_)});
+    auto const batch =
+        pose(*task_.objective, windows, Random{options_.seed, questions, static_cast<std::uint64_t>(step_)});
     auto const score = learn_from(batch);
     ++step_;
     if (has_diverged(score)) throw diverged("the loss is " + std::to_string(score.loss()));
@@ -315,8 +316,9 @@ void Run::one_step() {
     } else {
         ++tally_.skipped;
         if (guard_.state().refused >= SpikeGuard::most_refused)
-            throw diverged(std::to_string(guard_.state().refused) + " steps in a row had a loss or a gradient far above " +
-                           "those before (loss " + std::to_string(score.loss()) + ", gradient " + std::to_string(norm) + ")");
+            throw diverged(std::to_string(guard_.state().refused) +
+                           " steps in a row had a loss or a gradient far above " + "those before (loss " +
+                           std::to_string(score.loss()) + ", gradient " + std::to_string(norm) + ")");
     }
     optimizer_.clear_gradients();
     tally_.loss += score.loss(), tally_.norm += norm, tally_.answers += main_answers(score), ++tally_.steps;
@@ -332,13 +334,12 @@ Score Run::validate() {
         windows.push_back(random_window(task_.corpus.held_out(i), options_.window, random));
     std::ranges::stable_sort(windows, {}, [](auto const& window) { return window.tokens.size(); });
     auto const examples = pose(*task_.objective, windows, Random{options_.seed, validation_questions, 0});
-    auto const own =
-        part_of(examples, static_cast<std::size_t>(mesh_.rank()), static_cast<std::size_t>(mesh_.size()));
+    auto const own = part_of(examples, static_cast<std::size_t>(mesh_.rank()), static_cast<std::size_t>(mesh_.size()));
     Score score;
     for (std::size_t begin = 0, end = 0; begin < own.size(); begin = end) {
         // Lengths rise, so the newest decides the padded width.
-        while (end < own.size() && (end == begin || static_cast<std::int64_t>((end + 1 - begin) *
-                                                                              own[end].tokens.size()) <= options_.tokens))
+        while (end < own.size() && (end == begin || static_cast<std::int64_t>(
+                                                        (end + 1 - begin) * own[end].tokens.size()) <= options_.tokens))
             ++end;
         score += answer(model_, own.subspan(begin, end - begin), 1, 1, device_);
     }
@@ -349,22 +350,20 @@ Score Run::validate() {
 void Run::write_checkpoint(double seconds) const {
     auto const position = sampler_->position();
     auto const& recent = guard_.state();
-    nlohmann::json const state{{"settings", settings_},
-                               {"step", step_},
-                               {"steps", options_.steps},
-                               {"residues", residues_},
-                               {"first", position.first},
-                               {"pool", position.pool},
-                               {"batch", position.batch},
-                               {"recent",
-                                {{"loss", recent.loss},
-                                 {"norm", recent.norm},
-                                 {"accepted", recent.accepted},
-                                 {"refused", recent.refused}}},
-                               {"ranks", mesh_.size()},
-                               {"seconds", seconds},
-                               {"started", started_},
-                               {"history", history_}};
+    nlohmann::json const state{
+        {"settings", settings_},
+        {"step", step_},
+        {"steps", options_.steps},
+        {"residues", residues_},
+        {"first", position.first},
+        {"pool", position.pool},
+        {"batch", position.batch},
+        {"recent",
+         {{"loss", recent.loss}, {"norm", recent.norm}, {"accepted", recent.accepted}, {"refused", recent.refused}}},
+        {"ranks", mesh_.size()},
+        {"seconds", seconds},
+        {"started", started_},
+        {"history", history_}};
     save_tensors(file("checkpoint.safetensors"), optimizer_.state(), {{"state", state.dump()}});
 }
 
@@ -423,8 +422,8 @@ void Run::log(Score const* validation) {
     double const steps = static_cast<double>(std::max<std::int64_t>(1, tally_.steps));
     std::ostringstream line;
     line << step_ << '\t' << residues_ << '\t' << learning_rate_at(options_, step_) << '\t' << tally_.loss / steps
-         << '\t'
-         << tally_.answers.accuracy() << '\t' << tally_.norm / steps << '\t' << static_cast<std::int64_t>(speed) << '\t';
+         << '\t' << tally_.answers.accuracy() << '\t' << tally_.norm / steps << '\t' << static_cast<std::int64_t>(speed)
+         << '\t';
     if (validation && main_answers(*validation).places > 0) {
         auto const& main = main_answers(*validation);
         line << validation->loss() << '\t' << std::exp(main.mean_loss()) << '\t' << main.accuracy() << '\t';
@@ -514,8 +513,9 @@ std::string describe_plan(PretrainOptions const& options) {
     out << "network: " << config.parameter_count() << " parameters, " << config.layers << " layers, hidden "
         << config.hidden << ", " << config.heads << " heads\ncorpus: " << corpus.training << " sequences, "
         << corpus.training_residues << " residues; " << corpus.excluded << " excluded, " << corpus.held_out
-        << " held out\nobjective: " << task.objective->description() << "\ntraining: " << options.steps << " steps, at most " << options.steps * options.tokens
-        << " tokens\noutput: " << options.output.string() << '\n';
+        << " held out\nobjective: " << task.objective->description() << "\ntraining: " << options.steps
+        << " steps, at most " << options.steps * options.tokens << " tokens\noutput: " << options.output.string()
+        << '\n';
     return out.str();
 }
 

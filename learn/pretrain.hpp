@@ -16,13 +16,13 @@ struct PretrainOptions {
     CorpusOptions corpus_options;
     std::filesystem::path output;
     std::string size = "8M";
-    std::string objective = "mlm";  ///< mlm, next, profile, mlm+profile
-    std::filesystem::path profiles; ///< for profile: a folder that tape-msa wrote
+    std::string objective = "mlm";                           ///< mlm, next, profile, mlm+profile
+    std::filesystem::path profiles;                          ///< for profile: a folder that tape-msa wrote
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0; ///< 0 = as `size` says
     std::int64_t steps = 10000;
     std::int64_t checkpoint_every = 500, log_every = 20;
     std::int64_t accumulate = 1; ///< parts of a step, computed one after another
-    std::int64_t warmup = 0; ///< steps; 0 = 2% of `steps`
+    std::int64_t warmup = 0;     ///< steps; 0 = 2% of `steps`
     std::int64_t window = 256;
     std::int64_t tokens = 8192;                              ///< a step
     double learning_rate = 1e-3, final_learning_rate = 0.02; ///< the second as a share of the first
@@ -46,9 +46,9 @@ struct PretrainResult {
 /// Trains until `steps`, or goes on from OUTPUT/checkpoint.safetensors. The bytes of OUTPUT/model.safetensors depend on
 /// the options, the number of ranks and the machine's arithmetic, never on interruptions.
 ///
-/// Ranks of one launcher (data/shared_queue.hpp) take parts of every batch and add up their gradients, which are those of
-/// one process but for rounding. Rank 0 writes; OUTPUT must be a folder that all ranks see. When one is lost the others end
-/// with an error, and the same line goes on from the checkpoint, with as many ranks or others.
+/// Ranks of one launcher (data/shared_queue.hpp) take parts of every batch and add up their gradients, which are those
+/// of one process but for rounding. Rank 0 writes; OUTPUT must be a folder that all ranks see. When one is lost the
+/// others end with an error, and the same line goes on from the checkpoint, with as many ranks or others.
 ///
 /// Steps whose loss or gradient stands out (learn/spike_guard.hpp) change nothing; the log counts them.
 ///

@@ -93,7 +93,8 @@ void ProfileTargets::add(std::filesystem::path const& path) {
             sum += frequency;
             if (known) values[a] = static_cast<std::uint16_t>(std::lround(frequency * units));
         }
-        if (std::abs(sum - 1) > 1e-3) file.fail("frequencies of column " + std::to_string(column + 1) + " do not sum to 1");
+        if (std::abs(sum - 1) > 1e-3)
+            file.fail("frequencies of column " + std::to_string(column + 1) + " do not sum to 1");
         any_known |= known, known_columns_ += known;
     }
     if (any_known)
@@ -119,7 +120,8 @@ std::vector<ProfileTargets::Column> ProfileTargets::columns(std::string_view pro
 }
 
 std::string ProfilePrediction::description() const {
-    return "profile prediction: at every residue, from the sequence alone, the residue frequencies (with pseudocounts) of "
+    return "profile prediction: at every residue, from the sequence alone, the residue frequencies (with pseudocounts) "
+           "of "
            "its column in an alignment of homologs; " +
            std::to_string(targets_->size()) + " alignments, " + std::to_string(targets_->known_columns()) +
            " columns with a homolog";

@@ -15,9 +15,9 @@ namespace tape {
 /// Column frequencies of the alignments of many proteins, found by sequence. 40 bytes a residue.
 class ProfileTargets {
   public:
-    /// Reads every *.features.npz of a folder that `tape-msa` wrote: the frequencies with pseudocounts. Of two files of one
-    /// protein the first by name counts. @throws data_error naming the file and array that is missing, misshaped or no
-    /// distribution, or a folder without such files
+    /// Reads every *.features.npz of a folder that `tape-msa` wrote: the frequencies with pseudocounts. Of two files of
+    /// one protein the first by name counts. @throws data_error naming the file and array that is missing, misshaped or
+    /// no distribution, or a folder without such files
     explicit ProfileTargets(std::filesystem::path const& folder);
 
     struct Column {

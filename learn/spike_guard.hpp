@@ -4,8 +4,8 @@
 
 namespace tape {
 
-/// Tells steps that would harm a network from the usual noise: a gradient ten times longer, or a loss half as high again, as
-/// the recent ones (exponential means over about 50 accepted steps; nothing is refused before there were 50).
+/// Tells steps that would harm a network from the usual noise: a gradient ten times longer, or a loss half as high
+/// again, as the recent ones (exponential means over about 50 accepted steps; nothing is refused before there were 50).
 class SpikeGuard {
   public:
     /// What a resumed run needs.

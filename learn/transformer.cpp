@@ -109,23 +109,23 @@ void check(TransformerConfig const& config) {
 
 nlohmann::json to_json(TransformerConfig const& config) {
     nlohmann::json json{{"architectures", {"EsmForMaskedLM"}},
-            {"model_type", "esm"},
-            {"vocab_size", EsmTokenizer::size},
-            {"pad_token_id", EsmTokenizer::pad},
-            {"mask_token_id", EsmTokenizer::mask},
-            {"hidden_size", config.hidden},
-            {"num_hidden_layers", config.layers},
-            {"num_attention_heads", config.heads},
-            {"intermediate_size", config.feed_forward_size()},
-            {"hidden_act", "gelu"},
-            {"position_embedding_type", "rotary"},
-            {"max_position_embeddings", 1026},
-            {"layer_norm_eps", config.norm_epsilon},
-            {"emb_layer_norm_before", false},
-            {"token_dropout", config.token_dropout},
-            {"attention_probs_dropout_prob", 0.0},
-            {"hidden_dropout_prob", 0.0},
-            {"initializer_range", initial_deviation}};
+                        {"model_type", "esm"},
+                        {"vocab_size", EsmTokenizer::size},
+                        {"pad_token_id", EsmTokenizer::pad},
+                        {"mask_token_id", EsmTokenizer::mask},
+                        {"hidden_size", config.hidden},
+                        {"num_hidden_layers", config.layers},
+                        {"num_attention_heads", config.heads},
+                        {"intermediate_size", config.feed_forward_size()},
+                        {"hidden_act", "gelu"},
+                        {"position_embedding_type", "rotary"},
+                        {"max_position_embeddings", 1026},
+                        {"layer_norm_eps", config.norm_epsilon},
+                        {"emb_layer_norm_before", false},
+                        {"token_dropout", config.token_dropout},
+                        {"attention_probs_dropout_prob", 0.0},
+                        {"hidden_dropout_prob", 0.0},
+                        {"initializer_range", initial_deviation}};
     if (config.causal) json["is_decoder"] = true;
     return json;
 }

@@ -43,7 +43,8 @@ TEST_F(RankMeshTest, EveryRankGetsTheSum) {
             double const between = ranks * (ranks - 1) / 2.0;
             for (auto const& values : all)
                 for (std::size_t i = 0; i < count; ++i)
-                    ASSERT_EQ(values[i], ranks > 1 ? ranks * (ranks * static_cast<double>(i % 1000) + between) : value(0, i))
+                    ASSERT_EQ(values[i],
+                              ranks > 1 ? ranks * (ranks * static_cast<double>(i % 1000) + between) : value(0, i))
                         << ranks << " " << count;
         }
 }

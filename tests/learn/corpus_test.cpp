@@ -72,8 +72,7 @@ TEST(Corpus, HoldsOutWholeClustersAndReadsOneMemberAnEpoch) {
     test::Folder const folder;
     test::spill(folder / "a.fasta", test::random_fasta(300, 30, 60, 1)); // p0 ... p299
     std::string table = "#representative\tmember\tidentity\n";
-    for (int i = 0; i < 300; ++i)
-        table += "p" + std::to_string(i / 5 * 5) + "\tp" + std::to_string(i) + "\t0.9\n";
+    for (int i = 0; i < 300; ++i) table += "p" + std::to_string(i / 5 * 5) + "\tp" + std::to_string(i) + "\t0.9\n";
     test::spill(folder / "clusters.tsv", table);
     std::vector<std::filesystem::path> const files{folder / "a.fasta"};
     auto const corpus = Corpus::read(files, {.exclude = {}, .held_out_every = 6, .clusters = folder / "clusters.tsv"});
@@ -100,14 +99,16 @@ TEST(Corpus, HoldsOutWholeClustersAndReadsOneMemberAnEpoch) {
     for (auto const& [cluster, seen] : members) varied += seen.size() > 1;
     EXPECT_EQ(members.size(), corpus.clusters());
     EXPECT_GT(varied, corpus.clusters() / 2);
-    for (auto const& [cluster, count] : times) EXPECT_NEAR(count, static_cast<double>(dealt.size()) / static_cast<double>(corpus.clusters()), 1);
+    for (auto const& [cluster, count] : times)
+        EXPECT_NEAR(count, static_cast<double>(dealt.size()) / static_cast<double>(corpus.clusters()), 1);
 
     test::spill(folder / "few.tsv", "p0\tp0\np0\tp1\n");
     try {
         (void)Corpus::read(files, {.exclude = {}, .clusters = folder / "few.tsv"});
         FAIL() << "a record without a cluster was taken";
     } catch (data_error const& problem) {
-        EXPECT_NE(std::string{problem.what()}.find("record 'p2' is in no cluster of"), std::string::npos) << problem.what();
+        EXPECT_NE(std::string{problem.what()}.find("record 'p2' is in no cluster of"), std::string::npos)
+            << problem.what();
     }
     test::spill(folder / "bad.tsv", "p0\tp0\nalone\n");
     EXPECT_THROW((void)Corpus::read(files, {.exclude = {}, .clusters = folder / "bad.tsv"}), data_error);
@@ -125,7 +126,10 @@ TEST(Corpus, IdsMayRepeatAndOneGiantSequenceIsEnough) {
     BatchSampler sampler{one, {.seed = 1, .window = 50, .tokens = 400}, {}};
     for (int batch = 0; batch < 20; ++batch) {
         std::set<std::size_t> begins;
-        for (auto const& window : sampler.next()) begins.insert(window.begin), EXPECT_EQ(window.residues(), 50U);
+        for (auto const& window : sampler.next()) {
+            begins.insert(window.begin);
+            EXPECT_EQ(window.residues(), 50U);
+        }
         EXPECT_GT(begins.size(), 4U); // stretches from all over it
     }
 }

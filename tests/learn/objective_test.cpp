@@ -124,13 +124,15 @@ TEST_F(Profiles, AreTheFrequenciesOfColumnsWithHomologs) {
     for (std::size_t c = 0; c < 10; ++c) {
         EXPECT_EQ(columns[c].known, (c >= 1 && c <= 5) || c == 7) << c; // elsewhere the query stands alone
         for (std::size_t a = 0; columns[c].known && a < 20; ++a)
-            EXPECT_NEAR(columns[c].frequencies[a], profile.frequencies(static_cast<Eigen::Index>(c), static_cast<Eigen::Index>(a)), 2e-5);
+            EXPECT_NEAR(columns[c].frequencies[a],
+                        profile.frequencies(static_cast<Eigen::Index>(c), static_cast<Eigen::Index>(a)), 2e-5);
     }
     // A window from inside the protein: its places, the right columns.
     ProfilePrediction const objective{std::make_shared<ProfileTargets>(folder.path())};
     EXPECT_TRUE(objective.knows("MKTAYIAXQR"));
     EXPECT_FALSE(objective.knows("GGGGG"));
-    std::vector<Window> const windows{{"MKTAYIAXQR", 4, EsmTokenizer::residues("YIAX")}, whole("MKTAYIAXQR"), whole("GGGGG")};
+    std::vector<Window> const windows{
+        {"MKTAYIAXQR", 4, EsmTokenizer::residues("YIAX")}, whole("MKTAYIAXQR"), whole("GGGGG")};
     auto const batch = pose(objective, windows, Random{1});
     EXPECT_EQ(batch[0].column_places, (std::vector<std::int64_t>{0, 1, 3}));
     EXPECT_EQ(batch[0].frequencies[0], columns[4].frequencies[0]);
@@ -173,7 +175,8 @@ TEST_F(Profiles, ObjectivesSayWhatTheyNeed) {
     EXPECT_THROW((void)make_objective("mlm", targets), usage_error);
     EXPECT_THROW((void)make_objective("bert", {}), usage_error);
     for (auto const& name : objective_names())
-        EXPECT_EQ(make_objective(name, name.find("profile") == std::string::npos ? nullptr : targets)->causal(), name == "next");
+        EXPECT_EQ(make_objective(name, name.find("profile") == std::string::npos ? nullptr : targets)->causal(),
+                  name == "next");
 }
 
 /// Both kinds of questions, for the arithmetic.

@@ -1,16 +1,23 @@
 #include "data/error.hpp"
+#include "data/npy.hpp"
 #include "learn/pretrain.hpp"
 #include "learn/random.hpp"
 #include "learn/safetensors.hpp"
 #include "learn/spike_guard.hpp"
 
 #include "tests/learn/learn_fixture.hpp"
+#include "tests/learn/loss_curve.hpp"
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <future>
+#include <map>
+#include <optional>
 #include <sstream>
 
 namespace tape {
@@ -24,6 +31,99 @@ PretrainOptions tiny(test::Folder const& folder, std::string const& run) {
     options.steps = 24, options.checkpoint_every = 6, options.tokens = 600, options.window = 40;
     options.seed = 5, options.threads = 1, options.quiet = true, options.precision = "fp32";
     return options;
+}
+
+/// Values of a column of log.tsv, of the lines that have one.
+std::vector<double> column(std::filesystem::path const& log, std::string const& name) {
+    std::istringstream in{test::slurp(log)};
+    std::string line, cell;
+    std::getline(in, line);
+    std::istringstream header{line};
+    std::size_t wanted = 0;
+    while (std::getline(header, cell, '\t') && cell != name) ++wanted;
+    std::vector<double> values;
+    while (std::getline(in, line)) {
+        std::istringstream cells{line};
+        for (std::size_t i = 0; i <= wanted; ++i) std::getline(cells, cell, '\t');
+        if (!cell.empty()) values.push_back(std::stod(cell));
+    }
+    return values;
+}
+
+TEST(Pretrain, LossCurvesAreThoseOfPyTorch) {
+    auto const golden = nlohmann::json::parse(test::slurp(test::golden("loss_curve.json")));
+    ASSERT_EQ(golden.size(), 3U);
+    for (auto const& [objective, losses] : golden.items()) {
+        test::Folder const folder;
+        (void)pretrain(test::loss_curve_run(folder.path(), objective));
+        auto const ours = column(folder / "run" / "log.tsv", "loss");
+        ASSERT_EQ(ours.size(), 200U);
+        double largest = 0;
+        for (std::size_t step = 0; step < 200; ++step)
+            largest = std::max(largest, std::abs(ours[step] - losses[step].get<double>()));
+        EXPECT_LT(largest, 1e-3) << objective;
+        EXPECT_LT(ours.back(), ours.front() - 0.2) << objective; // it did learn
+        for (double const skipped : column(folder / "run" / "log.tsv", "skipped")) EXPECT_EQ(skipped, 0);
+    }
+}
+
+TEST(Pretrain, EveryObjectiveGivesATransformer) {
+    for (std::string const objective : {"next", "mlm+profile", "profile"}) {
+        test::Folder const folder;
+        auto options = test::loss_curve_run(folder.path(), "mlm+profile");
+        options.objective = objective;
+        if (objective == "next") options.profiles.clear();
+        options.steps = options.checkpoint_every = 4;
+        (void)pretrain(options);
+        auto const card = test::slurp(options.output / "README.md");
+        EXPECT_NE(card.find(objective == "next" ? "next residue" : "profile prediction"), std::string::npos) << card;
+        EXPECT_EQ(card.find("masked language model") != std::string::npos, objective == "mlm+profile") << card;
+        EXPECT_EQ(card.find("60 sequences without a profile") != std::string::npos, objective == "profile") << card;
+        test::spill(folder / "p.fasta", ">a\nMKTAYIAKQR\n>b\nMKTAY\n");
+        auto const run =
+            test::run_program("tape-embed", {folder / "p.fasta", "--model", options.output, "-o", folder / "e.npz"});
+        EXPECT_EQ(run.exit_code, 0) << run.err;
+        auto const rows = test::run_program(
+            "tape-embed", {folder / "p.fasta", "--model", options.output, "--pool", "none", "-o", folder / "rows.npz"});
+        ASSERT_EQ(rows.exit_code, 0) << rows.err;
+        // A network that only looks back gives a beginning the same rows, whatever follows.
+        auto const arrays = read_npz(folder / "rows.npz");
+        auto const longer = to_doubles(arrays.at("a")), shorter = to_doubles(arrays.at("b"));
+        double largest = 0;
+        for (std::size_t i = 0; i < shorter.size(); ++i) largest = std::max(largest, std::abs(longer[i] - shorter[i]));
+        EXPECT_EQ(largest < 1e-2, objective == "next") << objective << " " << largest;
+    }
+}
+
+TEST(Pretrain, NextTokenLikelihoodIsThatOfTraining) {
+    test::Folder const folder;
+    auto options = test::loss_curve_run(folder.path(), "next");
+    options.steps = options.checkpoint_every = 150, options.window = 100;
+    auto const result = pretrain(options);
+    auto const run = test::run_program("tape-embed", {folder / "corpus.fasta", "--model", options.output,
+                                                      "--perplexity", "--precision", "fp32", "-o", folder / "p.tsv"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::istringstream in{test::slurp(folder / "p.tsv")};
+    std::string id;
+    double length = 0, scored = 0, perplexity = 0, total = 0, count = 0;
+    std::getline(in, id);
+    while (in >> id >> length >> scored >> perplexity) total += scored * std::log(perplexity), count += scored;
+    ASSERT_GT(count, 1000);
+    // Over the whole corpus instead of the held-out part of it.
+    EXPECT_NEAR(std::exp(total / count), result.valid_perplexity, 1.5);
+    EXPECT_LT(result.valid_perplexity, 10);
+}
+
+TEST(Pretrain, PartsOfAStepGiveTheSameCurve) {
+    std::vector<std::vector<double>> curves;
+    for (std::int64_t const parts : {1, 3}) {
+        test::Folder const folder;
+        auto options = test::loss_curve_run(folder.path(), "mlm+profile");
+        options.steps = options.checkpoint_every = 30, options.accumulate = parts;
+        (void)pretrain(options);
+        curves.push_back(column(options.output / "log.tsv", "loss"));
+    }
+    for (std::size_t step = 0; step < 30; ++step) EXPECT_NEAR(curves[0][step], curves[1][step], 1e-4);
 }
 
 TEST(Pretrain, LearnsWhatCanBeLearnt) {
@@ -60,6 +160,25 @@ TEST(Pretrain, ADivergingRunStopsAndKeepsItsLastGoodCheckpoint) {
         EXPECT_EQ(problem.code(), exit_code::failed);
     }
     EXPECT_NO_THROW((SafetensorsFile{folder / "run" / "checkpoint.safetensors"}));
+    auto const losses = column(folder / "run" / "log.tsv", "valid_loss");
+    ASSERT_FALSE(losses.empty());
+    for (double const loss : losses) EXPECT_LT(loss, 3 * std::log(33.0)); // nothing worse was ever saved
+}
+
+TEST(SpikeGuard, RefusesWhatStandsOutAndForgetsIt) {
+    SpikeGuard guard{{}};
+    EXPECT_TRUE(guard.accepts(30, 500)); // nothing to compare with yet
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(guard.accepts(3 + 0.5 * std::sin(i), 1 + 0.5 * std::cos(i)));
+    auto const before = guard.state();
+    EXPECT_FALSE(guard.accepts(3, 20));
+    EXPECT_FALSE(guard.accepts(6, 1));
+    EXPECT_EQ(guard.state().refused, 2);
+    EXPECT_EQ(guard.state().loss, before.loss);
+    EXPECT_EQ(guard.state().norm, before.norm);
+    EXPECT_TRUE(guard.accepts(3.5, 2));
+    EXPECT_EQ(guard.state().refused, 0);
+    SpikeGuard resumed{guard.state()};
+    EXPECT_FALSE(resumed.accepts(6, 1));
 }
 
 TEST(Pretrain, AnotherSettingIsRefusedByName) {
@@ -80,60 +199,159 @@ TEST(Pretrain, AnotherSettingIsRefusedByName) {
     EXPECT_EQ(pretrain(options).step, 2);
 }
 
-std::vector<std::string> command(test::Folder const& folder, std::string const& run) {
-    return {"--corpus",
-            folder / "corpus.fasta",
-            "-o",
-            folder / run,
-            "--hidden",
-            "32",
-            "--layers",
-            "2",
-            "--heads",
-            "4",
-            "--steps",
-            "60",
-            "--checkpoint-every",
-            "5",
-            "--tokens",
-            "600",
-            "--window",
-            "40",
-            "--seed",
-            "5",
-            "--threads",
-            "1",
-            "--quiet"};
+std::vector<std::string> command(test::Folder const& folder, std::string const& run,
+                                 std::map<std::string, std::string> const& changed = {}) {
+    std::map<std::string, std::string> options{{"--corpus", folder / "corpus.fasta"},
+                                               {"-o", folder / run},
+                                               {"--hidden", "32"},
+                                               {"--layers", "2"},
+                                               {"--heads", "4"},
+                                               {"--steps", "60"},
+                                               {"--checkpoint-every", "5"},
+                                               {"--tokens", "600"},
+                                               {"--window", "40"},
+                                               {"--seed", "5"},
+                                               {"--threads", "1"}};
+    for (auto const& [name, value] : changed) options[name] = value;
+    std::vector<std::string> line{"--quiet"};
+    for (auto const& [name, value] : options) line.insert(line.end(), {name, value});
+    return line;
 }
 
-/// Holds once the run has written a number of lines of its log.
+/// Holds some time after the run has written a number of lines of its log.
 struct LogLines {
     std::filesystem::path log;
     long wanted;
+    std::chrono::microseconds then{0};
+    std::optional<std::chrono::steady_clock::time_point> since = std::nullopt;
     static bool reached(void* context) {
-        auto const& self = *static_cast<LogLines*>(context);
-        auto const text = test::slurp(self.log);
-        return std::ranges::count(text, '\n') > self.wanted;
+        auto& self = *static_cast<LogLines*>(context);
+        if (!since_lines(self)) return false;
+        return std::chrono::steady_clock::now() - *self.since >= self.then;
+    }
+    static bool since_lines(LogLines& self) {
+        if (!self.since && std::ranges::count(test::slurp(self.log), '\n') > self.wanted)
+            self.since = std::chrono::steady_clock::now();
+        return self.since.has_value();
     }
 };
 
-TEST(PretrainProgram, KilledTwiceItEndsWithTheSameBytes) {
+void expect_same_run(std::filesystem::path const& whole, std::filesystem::path const& broken) {
+    for (auto const* file : {"model.safetensors", "config.json"}) {
+        auto const expected = test::slurp(whole / file);
+        EXPECT_FALSE(expected.empty());
+        EXPECT_TRUE(expected == test::slurp(broken / file)) << file;
+    }
+}
+
+TEST(PretrainProgram, KilledTwentyTimesItEndsWithTheSameBytes) {
     test::Folder const folder;
     test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
-    auto const whole = test::run_program("tape-pretrain", command(folder, "whole"));
+    auto const line = [&](std::string const& run) {
+        return command(folder, run, {{"--steps", "160"}, {"--checkpoint-every", "3"}, {"--log-every", "1"}});
+    };
+    auto const whole = test::run_program("tape-pretrain", line("whole"));
     ASSERT_EQ(whole.exit_code, 0) << whole.err;
-    for (long const lines : {3, 7}) {
-        LogLines until{folder / "broken" / "log.tsv", lines};
-        EXPECT_EQ(test::run_program("tape-pretrain", command(folder, "broken"), LogLines::reached, &until).exit_code,
-                  128 + SIGKILL);
+    Random random{11};
+    for (int kills = 0, ends = 0; kills < 20;) {
+        auto const log = folder / "broken" / "log.tsv";
+        auto const lines = std::filesystem::exists(log) ? std::ranges::count(test::slurp(log), '\n') : 0;
+        LogLines until{log, lines + static_cast<long>(random.below(6)),
+                       std::chrono::microseconds{static_cast<std::int64_t>(random.below(20000))}};
+        auto const end = test::run_program("tape-pretrain", line("broken"), LogLines::reached, &until);
+        if (end.exit_code == 128 + SIGKILL) {
+            ++kills;
+            continue;
+        }
+        // It was through before the signal came: once more from the start.
+        ASSERT_EQ(end.exit_code, 0) << end.err;
+        ASSERT_LT(++ends, 10) << "hardly ever killed";
+        expect_same_run(folder / "whole", folder / "broken");
+        std::filesystem::remove_all(folder / "broken");
     }
-    auto const last = test::run_program("tape-pretrain", command(folder, "broken"));
+    auto const last = test::run_program("tape-pretrain", line("broken"));
     ASSERT_EQ(last.exit_code, 0) << last.err;
-    for (auto const* file : {"model.safetensors", "config.json"}) {
-        auto const expected = test::slurp(folder / "whole" / file);
-        EXPECT_FALSE(expected.empty());
-        EXPECT_TRUE(expected == test::slurp(folder / "broken" / file)) << file;
+    expect_same_run(folder / "whole", folder / "broken");
+}
+
+/// The program as one of some ranks, by the environment of torchrun.
+test::Outcome run_rank(int rank, int ranks, std::vector<std::string> const& arguments, LogLines* until = nullptr) {
+    char const* const bin = std::getenv("TAPE_BIN");
+    std::vector<std::string> line{"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(ranks),
+                                  (std::filesystem::path{bin ? bin : "bin"} / "tape-pretrain").string()};
+    line.insert(line.end(), arguments.begin(), arguments.end());
+    return test::run_program("/usr/bin/env", line, until ? LogLines::reached : nullptr, until);
+}
+
+/// Runs all ranks. @param until  when the last of them is killed
+std::vector<test::Outcome> run_ranks(int ranks, std::vector<std::string> const& arguments, LogLines* until = nullptr) {
+    std::vector<std::future<test::Outcome>> running;
+    for (int rank = 0; rank < ranks; ++rank)
+        running.push_back(
+            std::async(std::launch::async, run_rank, rank, ranks, arguments, rank + 1 == ranks ? until : nullptr));
+    std::vector<test::Outcome> outcomes;
+    for (auto& one : running) outcomes.push_back(one.get());
+    return outcomes;
+}
+
+/// The gradient of a first step, off AdamW's first moment (0.1 of it).
+std::vector<float> first_gradient(std::filesystem::path const& run) {
+    SafetensorsFile const checkpoint{run / "checkpoint.safetensors"};
+    std::vector<float> all;
+    for (auto const& [name, view] : checkpoint.tensors()) {
+        if (!name.starts_with("first.")) continue;
+        std::vector<float> values(view.bytes.size() / sizeof(float));
+        std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
+        for (float const value : values) all.push_back(10 * value);
     }
+    return all;
+}
+
+TEST(PretrainRanks, TheirGradientIsThatOfOne) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
+    test::spill(folder / "few.fasta", ">a\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ\n"); // fewer sequences than ranks
+    for (std::string const corpus : {"corpus.fasta", "few.fasta"}) {
+        std::vector<float> one;
+        for (int const ranks : {1, 2, 4}) {
+            auto const arguments = command(folder, corpus + std::to_string(ranks),
+                                           {{"--corpus", folder / corpus}, {"--steps", "1"}, {"--precision", "fp32"}});
+            for (auto const& outcome : run_ranks(ranks, arguments)) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+            auto const gradient = first_gradient(folder / (corpus + std::to_string(ranks)));
+            if (ranks == 1) {
+                one = gradient;
+                double square = 0;
+                for (float const value : one) square += static_cast<double>(value) * static_cast<double>(value);
+                EXPECT_NEAR(std::sqrt(square), 1, 1e-3); // clipped
+                continue;
+            }
+            ASSERT_EQ(gradient.size(), one.size());
+            float largest = 0;
+            for (std::size_t i = 0; i < one.size(); ++i) largest = std::max(largest, std::abs(gradient[i] - one[i]));
+            EXPECT_LT(largest, 1e-6F) << corpus << " " << ranks;
+        }
+    }
+}
+
+TEST(PretrainRanks, ALostRankEndsTheRunWhichGoesOnLater) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
+    auto const line = [&](std::string const& run, char const* steps) {
+        return command(folder, run, {{"--steps", steps}, {"--log-every", "1"}});
+    };
+    for (auto const& outcome : run_ranks(2, line("whole", "200"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    LogLines until{folder / "broken" / "log.tsv", 12};
+    auto const broken = run_ranks(2, line("broken", "200"), &until);
+    ASSERT_EQ(broken[1].exit_code, 128 + SIGKILL);
+    EXPECT_EQ(broken[0].exit_code, 1);
+    EXPECT_NE(broken[0].err.find("rank 1 of 2 is lost: "), std::string::npos) << broken[0].err;
+    EXPECT_NE(broken[0].err.find("the last checkpoint is kept in "), std::string::npos) << broken[0].err;
+    for (auto const& outcome : run_ranks(2, line("broken", "200"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    expect_same_run(folder / "whole", folder / "broken");
+    // As many ranks as one likes may go on; the card tells.
+    for (auto const& outcome : run_ranks(1, line("broken", "205"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    auto const card = test::slurp(folder / "broken" / "README.md");
+    EXPECT_NE(card.find("ranks changed from 2 to 1 at step 200"), std::string::npos) << card;
 }
 
 TEST(PretrainProgram, SaysWhatIsWrong) {
@@ -156,6 +374,14 @@ TEST(PretrainProgram, SaysWhatIsWrong) {
         run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--hidden", "30", "--heads", "4"}).exit_code, 2);
     EXPECT_EQ(run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--threads", "-1"}).exit_code, 2);
     EXPECT_EQ(run({"-o", folder / "r"}).exit_code, 2);
+    auto const profile = run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--objective", "profile"});
+    EXPECT_EQ(profile.exit_code, 2);
+    EXPECT_NE(profile.err.find("needs --profiles"), std::string::npos) << profile.err;
+    auto const nothing = run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--objective", "profile",
+                              "--profiles", folder / "no"});
+    EXPECT_EQ(nothing.exit_code, 3);
+    EXPECT_NE(nothing.err.find("no such folder"), std::string::npos) << nothing.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "r"));
 }
 
 } // namespace
