@@ -27,7 +27,7 @@ struct Window {
 Window random_window(std::string_view protein, std::int64_t longest, Random& random);
 
 /// Deals batches of similar length out of a corpus. Every epoch is a permutation of the clusters, with one random
-/// member of each; batches are cut from pools of 16 that are sorted by length, and dealt in random order. A function of
+/// member of each; batches are cut from pools of 64 that are sorted by length, and dealt in random order. A function of
 /// (corpus, seed, position) alone.
 class BatchSampler {
   public:

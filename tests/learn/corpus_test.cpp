@@ -52,27 +52,30 @@ TEST(Corpus, MergesExcludesAndHoldsOut) {
     test::spill(folder / "out.fasta", ">x\nACDEFGHIKL\n");
     test::spill(folder / "out.csv", "id,primary\ny,MKTAYIAKQRMKTAYIAKQR\n");
     std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const plain = Corpus::read(files, {.exclude = {}, .held_out_every = 10});
+    auto const plain = Corpus::read(files, {.exclude = {}, .held_out_every = 10, .clusters = {}});
     EXPECT_EQ(plain.summary().records, 403U);
     EXPECT_EQ(plain.summary().distinct, 402U);
     EXPECT_EQ(plain.size() + plain.held_out_size(), 402U);
     EXPECT_GT(plain.held_out_size(), 15U);
     EXPECT_LT(plain.held_out_size(), 80U);
-    auto const less =
-        Corpus::read(files, {.exclude = {folder / "out.fasta", folder / "out.csv"}, .held_out_every = 10});
+    auto const less = Corpus::read(
+        files, {.exclude = {folder / "out.fasta", folder / "out.csv"}, .held_out_every = 10, .clusters = {}});
     EXPECT_EQ(less.summary().excluded, 2U);
     EXPECT_EQ(less.size() + less.held_out_size(), 400U);
     EXPECT_NE(less.summary().hash, plain.summary().hash);
     test::spill(folder / "only.fasta", ">x\nACDEFGHIKL\n");
     std::vector<std::filesystem::path> const only{folder / "only.fasta"};
-    EXPECT_THROW((void)Corpus::read(only, {.exclude = {folder / "out.fasta"}}), data_error);
+    EXPECT_THROW((void)Corpus::read(only, {.exclude = {folder / "out.fasta"}, .clusters = {}}), data_error);
 }
 
 TEST(Corpus, HoldsOutWholeClustersAndReadsOneMemberAnEpoch) {
     test::Folder const folder;
     test::spill(folder / "a.fasta", test::random_fasta(300, 30, 60, 1)); // p0 ... p299
     std::string table = "#representative\tmember\tidentity\n";
-    for (int i = 0; i < 300; ++i) table += "p" + std::to_string(i / 5 * 5) + "\tp" + std::to_string(i) + "\t0.9\n";
+    for (int i = 0; i < 300; ++i) {
+        auto const member = std::to_string(i), representative = std::to_string(i / 5 * 5);
+        table.append("p").append(representative).append("\tp").append(member).append("\t0.9\n");
+    }
     test::spill(folder / "clusters.tsv", table);
     std::vector<std::filesystem::path> const files{folder / "a.fasta"};
     auto const corpus = Corpus::read(files, {.exclude = {}, .held_out_every = 6, .clusters = folder / "clusters.tsv"});
@@ -90,7 +93,7 @@ TEST(Corpus, HoldsOutWholeClustersAndReadsOneMemberAnEpoch) {
     // Three epochs: every cluster once in each, not always by the same member.
     BatchSampler sampler{corpus, {.seed = 3, .window = 100, .tokens = 200}, {}};
     std::vector<std::string_view> dealt;
-    while (sampler.epochs() < 4)
+    while (sampler.epochs() < 4 || sampler.position().batch != 0) // whole pools
         for (auto const& window : sampler.next()) dealt.push_back(window.protein);
     std::map<std::size_t, std::set<std::string_view>> members;
     std::map<std::size_t, int> times;
@@ -118,11 +121,11 @@ TEST(Corpus, IdsMayRepeatAndOneGiantSequenceIsEnough) {
     test::Folder const folder;
     test::spill(folder / "twice.fasta", ">a\nMKTAYIAKQR\n>a\nMKTAYIAKQL\n>a\nMKTAYIAKQR\n");
     std::vector<std::filesystem::path> const twice{folder / "twice.fasta"};
-    auto const corpus = Corpus::read(twice, {.held_out_every = 1000000});
+    auto const corpus = Corpus::read(twice, {.exclude = {}, .held_out_every = 1000000, .clusters = {}});
     EXPECT_EQ(corpus.size(), 2U); // the sequences differ; a repeated sequence is one
     test::spill(folder / "giant.fasta", test::random_fasta(1, 200000, 200000, 1));
     std::vector<std::filesystem::path> const giant{folder / "giant.fasta"};
-    auto const one = Corpus::read(giant, {.held_out_every = 1000000});
+    auto const one = Corpus::read(giant, {.exclude = {}, .held_out_every = 1000000, .clusters = {}});
     BatchSampler sampler{one, {.seed = 1, .window = 50, .tokens = 400}, {}};
     for (int batch = 0; batch < 20; ++batch) {
         std::set<std::size_t> begins;
@@ -170,8 +173,8 @@ TEST(BatchSampler, IsAFunctionOfSeedAndPosition) {
     BatchSampler sampler{corpus, options, {}};
     std::vector<std::vector<Window>> batches;
     std::vector<BatchSampler::Position> positions;
-    for (int i = 0; i < 60; ++i) positions.push_back(sampler.position()), batches.push_back(sampler.next());
-    for (std::size_t const i : {0, 1, 15, 16, 17, 40, 59}) {
+    for (int i = 0; i < 80; ++i) positions.push_back(sampler.position()), batches.push_back(sampler.next());
+    for (std::size_t const i : {0, 1, 40, 63, 64, 65, 79}) {
         BatchSampler again{corpus, options, positions[i]};
         EXPECT_EQ(tokens_of(again.next()), tokens_of(batches[i])) << i;
     }
