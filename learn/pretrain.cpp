@@ -258,9 +258,12 @@ void Run::keep_log_until(std::int64_t step) const {
 }
 
 error Run::diverged(std::string const& what) const {
-    return error{"step " + std::to_string(step_) + ": " + what + " at learning rate " +
-                 std::to_string(learning_rate_at(options_, step_)) + "; the last good checkpoint is kept in " +
-                 options_.output.string() + ": start again with a lower --learning-rate or a longer --warmup"};
+    bool const saved = std::filesystem::exists(file("checkpoint.safetensors"));
+    return error{
+        "step " + std::to_string(step_) + ": " + what + " at learning rate " +
+        std::to_string(learning_rate_at(options_, step_)) + "; " +
+        (saved ? "the last good checkpoint is kept in " + options_.output.string() : "no checkpoint was written") +
+        ": start again with a lower --learning-rate or a longer --warmup"};
 }
 
 /// The sums over all ranks.
