@@ -1,5 +1,6 @@
 #include "apps/cli.hpp"
 #include "data/error.hpp"
+#include "data/shared_queue.hpp"
 #include "learn/pretrain.hpp"
 
 #include <cstdio>
@@ -61,6 +62,20 @@ std::vector<Option> training_options() {
          .help = "matrix products in fp32 or bf16; auto = bf16 where the machine has it",
          .group = "Training",
          .choices = {"auto", "fp32", "bf16"}},
+        {.name = "accumulate",
+         .kind = Kind::integer,
+         .default_value = "1",
+         .help = "parts of a step computed one after another, for less memory",
+         .group = "Training",
+         .placeholder = "PARTS",
+         .minimum = 1},
+        {.name = "log-every",
+         .kind = Kind::integer,
+         .default_value = "20",
+         .help = "steps between lines of DIR/log.tsv",
+         .group = "Training",
+         .placeholder = "STEPS",
+         .minimum = 1},
         {.name = "checkpoint-every",
          .kind = Kind::integer,
          .default_value = "500",
@@ -94,9 +109,19 @@ tape::cli::Program program() {
         {.name = "held-out",
          .kind = Kind::integer,
          .default_value = "200",
-         .help = "validate on one sequence in this many",
+         .help = "validate on one sequence (or cluster) in this many",
          .group = "Input",
          .minimum = 2},
+        {.name = "clusters",
+         .default_value = "",
+         .help = "table of tape-db cluster: validate on whole clusters, read one member of each an epoch",
+         .group = "Input",
+         .placeholder = "TSV"},
+        {.name = "profiles",
+         .default_value = "",
+         .help = "folder of tape-msa's *.features.npz, for --objective profile and mlm+profile",
+         .group = "Input",
+         .placeholder = "DIR"},
         {.name = "output",
          .default_value = "",
          .help = "run folder",
@@ -120,9 +145,9 @@ tape::cli::Program program() {
          .group = "Network"},
         {.name = "objective",
          .default_value = "mlm",
-         .help = "what is learnt: mlm = masked residues",
+         .help = "what is learnt: masked residues, the next residue, the frequencies of an alignment's columns",
          .group = "Network",
-         .choices = {"mlm"}},
+         .choices = {"mlm", "next", "profile", "mlm+profile"}},
         {.name = "hidden",
          .kind = Kind::integer,
          .default_value = "",
@@ -157,12 +182,18 @@ tape::cli::Program program() {
         .options = std::move(options),
         .examples = {"tape-pretrain --corpus swissprot.fasta.xz --model transformer --size 8M --objective mlm -o run/",
                      "tape-pretrain --corpus mine.fasta --size 2M --steps 4000 --exclude-tests --seed 5 -o run/ "
-                     "--export weights/"},
+                     "--export weights/",
+                     "tape-pretrain --corpus mine.fasta --objective mlm+profile --profiles alignments/ -o run/",
+                     "mpirun -np 8 tape-pretrain --corpus swissprot.tdb --size 35M -o run/ --threads 4"},
         .notes =
             "The same line again goes on from the last checkpoint, also after kill -9, and ends with the same bytes as "
             "an\n"
-            "unbroken run. Only --steps may change in between. DIR/README.md is the model card; DIR/config.json and\n"
-            "DIR/model.safetensors are also read by Hugging Face's EsmForMaskedLM.\n"};
+            "unbroken run. Only --steps, --accumulate and the number of ranks may change in between. DIR/README.md is "
+            "the model card; DIR/config.json and\n"
+            "DIR/model.safetensors are also read by Hugging Face's EsmForMaskedLM.\n"
+            "Ranks of mpirun, srun or torchrun share every step's batch and add up their gradients over TCP; DIR must "
+            "be a\n"
+            "folder that all of them see.\n"};
 }
 
 std::vector<std::filesystem::path> paths(std::vector<std::string> const& names) { return {names.begin(), names.end()}; }
@@ -178,10 +209,13 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
     options.corpus_options.exclude_tests = arguments.flag("exclude-tests");
     options.corpus_options.held_out_every = static_cast<int>(arguments.integer("held-out"));
     options.output = arguments.text("output");
-    options.size = arguments.text("size");
+    if (arguments.has("clusters")) options.corpus_options.clusters = arguments.text("clusters");
+    if (arguments.has("profiles")) options.profiles = arguments.text("profiles");
+    options.size = arguments.text("size"), options.objective = arguments.text("objective");
     options.hidden = whole(arguments, "hidden"), options.layers = whole(arguments, "layers");
     options.heads = whole(arguments, "heads"), options.feed_forward = whole(arguments, "feed-forward");
     options.steps = arguments.integer("steps"), options.checkpoint_every = arguments.integer("checkpoint-every");
+    options.log_every = arguments.integer("log-every"), options.accumulate = arguments.integer("accumulate");
     options.warmup = arguments.integer("warmup");
     options.window = arguments.integer("window"), options.tokens = arguments.integer("tokens");
     options.learning_rate = arguments.real("learning-rate");
@@ -201,8 +235,9 @@ void run(Arguments const& arguments) {
         return;
     }
     auto const result = tape::pretrain(options);
-    if (arguments.has("export")) tape::export_half(options.output, arguments.text("export"));
-    if (options.quiet) return;
+    if (arguments.has("export") && tape::launched_rank().rank == 0)
+        tape::export_half(options.output, arguments.text("export"));
+    if (options.quiet || tape::launched_rank().rank != 0) return;
     std::printf("%s%lld steps, %.1f M residues", result.was_complete ? "already complete: " : "",
                 static_cast<long long>(result.step), static_cast<double>(result.residues) / 1e6);
     if (result.valid_perplexity > 0)

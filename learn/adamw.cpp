@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
@@ -18,15 +19,33 @@ AdamW::AdamW(std::vector<Transformer::Parameter> parameters, Options const& opti
     }
 }
 
-double AdamW::clip_gradients(double clip) {
+at::Tensor AdamW::gradients() const {
+    std::vector<at::Tensor> parts;
+    for (auto const& group : groups_)
+        for (auto const& value : group.values)
+            parts.push_back((value.grad().defined() ? value.grad() : at::zeros_like(value)).flatten());
+    return at::cat(parts).to(at::kCPU, at::kFloat).contiguous();
+}
+
+void AdamW::set_gradients(at::Tensor const& all) {
+    std::int64_t begin = 0;
+    for (auto& group : groups_)
+        for (auto& value : group.values) {
+            value.mutable_grad() = all.narrow(0, begin, value.numel()).view(value.sizes()).to(value.device());
+            begin += value.numel();
+        }
+}
+
+double AdamW::gradient_norm() const {
     std::vector<at::Tensor> norms;
     for (auto const& group : groups_)
         for (auto const& value : group.values) norms.push_back(value.grad().norm());
-    double const norm = at::stack(norms).norm().item<double>();
-    if (norm > clip)
-        for (auto const& group : groups_)
-            for (auto const& value : group.values) at::Tensor{value.grad()}.mul_(clip / norm);
-    return norm;
+    return at::stack(norms).norm().item<double>();
+}
+
+void AdamW::scale_gradients(double factor) {
+    for (auto const& group : groups_)
+        for (auto const& value : group.values) at::Tensor{value.grad()}.mul_(factor);
 }
 
 void AdamW::step(double learning_rate, std::int64_t count) {

@@ -15,8 +15,11 @@ class AdamW {
     };
     AdamW(std::vector<Transformer::Parameter> parameters, Options const& options);
 
-    /// Scales the gradients so that their joint norm is at most `clip`. @return the norm before
-    double clip_gradients(double clip);
+    /// All gradients behind each other, float32 on the CPU (zeros where there is none), and the way back.
+    [[nodiscard]] at::Tensor gradients() const;
+    void set_gradients(at::Tensor const& all);
+    [[nodiscard]] double gradient_norm() const;
+    void scale_gradients(double factor);
     /// @param count  steps made including this one, from 1
     void step(double learning_rate, std::int64_t count);
     void clear_gradients();

@@ -15,7 +15,9 @@
 #include <istream>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <sstream>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace tape {
@@ -53,28 +55,32 @@ std::vector<std::string> read_csv_sequences(std::filesystem::path const& file) {
     return sequences;
 }
 
+/// Called with the id (empty for CSV) and the residues of a record.
+using Visitor = std::function<void(std::string const& id, std::string const& residues)>;
+
 #ifdef TAPE_WITH_SEARCH
-void for_each_of_database(std::filesystem::path const& file, std::function<void(std::string const&)> const& visit) {
+void for_each_of_database(std::filesystem::path const& file, Visitor const& visit) {
     Database const database{file};
     for (std::size_t i = 0; i < database.size(); ++i) {
         auto const codes = database.residues(i);
-        visit(decode_residues({codes.begin(), codes.end()}));
+        visit(std::string{database.id(i)}, decode_residues({codes.begin(), codes.end()}));
     }
 }
 #else
-void for_each_of_database(std::filesystem::path const& file, std::function<void(std::string const&)> const&) {
+void for_each_of_database(std::filesystem::path const& file, Visitor const&) {
     throw usage_error{file.string() + ": this build has no database search and cannot read .tdb files; give FASTA"};
 }
 #endif
 
-void for_each_sequence(std::filesystem::path const& file, std::function<void(std::string const&)> const& visit) {
+void for_each_sequence(std::filesystem::path const& file, Visitor const& visit) {
     if (file.extension() == ".tdb") {
         for_each_of_database(file, visit);
     } else if (file.filename().string().find(".csv") != std::string::npos) {
-        for (auto const& sequence : read_csv_sequences(file)) visit(sequence);
+        for (auto const& sequence : read_csv_sequences(file)) visit({}, sequence);
     } else {
         // Ids play no part in training, and public files do repeat them.
-        for_each_fasta(file, [&](Protein&& protein) { visit(protein.residues); }, {.allow_duplicate_ids = true});
+        for_each_fasta(file, [&](Protein&& protein) { visit(protein.id, protein.residues); },
+                       {.allow_duplicate_ids = true});
     }
 }
 
@@ -89,7 +95,7 @@ Exclusions read_exclusions(CorpusOptions const& options) {
     };
     for (auto const& file : options.exclude) {
         auto const before = all.sequences.size();
-        for_each_sequence(file, [&](std::string const& sequence) { all.sequences.push_back(sequence); });
+        for_each_sequence(file, [&](auto const&, std::string const& sequence) { all.sequences.push_back(sequence); });
         label(file.filename().string(), before);
     }
     if (options.exclude_tests)
@@ -100,6 +106,41 @@ Exclusions read_exclusions(CorpusOptions const& options) {
             label(task.name + "/" + task.test, before);
         }
     return all;
+}
+
+/// Member -> representative.
+class ClusterTable {
+  public:
+    explicit ClusterTable(std::filesystem::path file) : file_{std::move(file)} {
+        if (file_.empty()) return;
+        std::unique_ptr<std::istream> const in = open_input(file_);
+        std::string line;
+        for (std::size_t number = 1; std::getline(*in, line); ++number) {
+            if (line.empty() || line.front() == '#') continue;
+            auto const first = line.find('\t');
+            if (first == 0 || first == std::string::npos || first + 1 == line.size())
+                throw data_error{file_.string() + ":" + std::to_string(number) +
+                                 ": expected a representative's id, a tab and a member's id"};
+            auto const second = line.find_first_of("\t\r", first + 1);
+            representatives_[line.substr(first + 1, second - first - 1)] = line.substr(0, first);
+        }
+    }
+    [[nodiscard]] bool given() const { return !file_.empty(); }
+    [[nodiscard]] std::string const& representative(std::string const& id, std::filesystem::path const& corpus) const {
+        auto const found = representatives_.find(id);
+        if (found == representatives_.end())
+            throw data_error{corpus.string() + ": record '" + id + "' is in no cluster of " + file_.string()};
+        return found->second;
+    }
+
+  private:
+    std::filesystem::path file_;
+    std::unordered_map<std::string, std::string> representatives_;
+};
+
+/// Chosen for validation by the hash of the sequence, or of its cluster's representative.
+bool is_held_out(std::string const& hash, int every) {
+    return std::stoull(hash.substr(0, 15), nullptr, 16) % static_cast<std::uint64_t>(every) == 0;
 }
 
 } // namespace
@@ -140,11 +181,14 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
     auto exclusions = read_exclusions(options);
     summary.excluded_sets = std::move(exclusions.labels);
     SequenceMatcher const excluded{std::move(exclusions.sequences)};
+    ClusterTable const table{options.clusters};
+    std::unordered_map<std::string, std::uint32_t> clusters; // by representative
+    std::vector<std::uint32_t> cluster_of;                   // every training sequence's
     std::unordered_set<std::string> seen;
     std::string hashes;
     for (auto const& file : files) {
         summary.inputs[file.string()] = content_hash_of_file(file);
-        for_each_sequence(file, [&](std::string const& sequence) {
+        for_each_sequence(file, [&](std::string const& id, std::string const& sequence) {
             ++summary.records, summary.residues += sequence.size();
             if (sequence.size() > std::numeric_limits<std::uint32_t>::max())
                 throw data_error{file.string() + ": record " + std::to_string(summary.records) +
@@ -156,23 +200,40 @@ Corpus Corpus::read(std::span<std::filesystem::path const> files, CorpusOptions 
                 ++summary.excluded;
                 return;
             }
-            bool const hold =
-                std::stoull(hash.substr(0, 15), nullptr, 16) % static_cast<std::uint64_t>(options.held_out_every) == 0;
+            if (options.wanted && !options.wanted(sequence)) {
+                ++summary.unwanted;
+                return;
+            }
+            std::string const cluster = table.given() ? content_hash(table.representative(id, file)) : hash;
+            bool const hold = is_held_out(cluster, options.held_out_every);
             (hold ? corpus.held_out_ : corpus.training_)
                 .push_back({corpus.letters_.size(), static_cast<std::uint32_t>(sequence.size())});
             corpus.letters_ += sequence;
             if (hold) return;
+            cluster_of.push_back(
+                clusters.try_emplace(cluster, static_cast<std::uint32_t>(clusters.size())).first->second);
             summary.training_residues += sequence.size();
-            hashes += hash;
+            hashes += table.given() ? cluster + hash : hash;
         });
     }
     summary.training = corpus.training_.size(), summary.held_out = corpus.held_out_.size();
     summary.hash = content_hash(hashes);
     if (corpus.training_.empty())
         throw data_error{"the corpus has no sequence left to train on: " + std::to_string(summary.records) + " read, " +
-                         std::to_string(summary.excluded) + " excluded, " + std::to_string(summary.held_out) +
-                         " held out"};
+                         std::to_string(summary.excluded) + " excluded, " + std::to_string(summary.unwanted) +
+                         " without a profile, " + std::to_string(summary.held_out) + " held out"};
+    if (table.given()) summary.clusters = clusters.size();
+    corpus.group(cluster_of, clusters.size());
     return corpus;
+}
+
+void Corpus::group(std::span<std::uint32_t const> cluster_of, std::size_t clusters) {
+    cluster_starts_.assign(clusters + 1, 0);
+    for (auto const cluster : cluster_of) ++cluster_starts_[cluster + 1];
+    std::partial_sum(cluster_starts_.begin(), cluster_starts_.end(), cluster_starts_.begin());
+    members_.resize(cluster_of.size());
+    auto next = cluster_starts_;
+    for (std::uint32_t i = 0; i < cluster_of.size(); ++i) members_[next[cluster_of[i]]++] = i;
 }
 
 } // namespace tape

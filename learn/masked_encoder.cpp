@@ -83,7 +83,7 @@ void MaskedEncoder::require(EmbedRequest const& request) const {
 void MaskedEncoder::require(VariantScoring scoring) const {
     require_token_head();
     if (scoring != VariantScoring::wild_type_marginal && !sees_itself())
-        throw usage_error{"this model predicts each residue from all others, without masks and without an exact "
+        throw usage_error{"this model predicts each residue without seeing it, without masks and without an exact "
                           "likelihood; its only score of variants is wild-type-marginal"};
     if (scoring == VariantScoring::likelihood_ratio)
         throw usage_error{"a masked model has no exact likelihood to take the ratio of; choose masked-marginal or "

@@ -11,7 +11,7 @@ namespace {
 std::string grouped(std::uint64_t number) {
     std::string text = std::to_string(number);
     for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3)
-        text.insert(static_cast<std::size_t>(place), ",");
+        text.insert(static_cast<std::size_t>(place), 1, ',');
     return text;
 }
 
@@ -22,10 +22,16 @@ void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     out << "- " << grouped(corpus.records) << " records, " << grouped(corpus.residues) << " residues; "
         << grouped(corpus.distinct) << " distinct sequences\n- trained on " << grouped(corpus.training)
         << " sequences, " << grouped(corpus.training_residues) << " residues (XXH3 of their hashes " << corpus.hash
-        << ")\n- held out for validation: " << grouped(corpus.held_out)
-        << " sequences chosen by hash. Their relatives are in training, so the validation figures say how well the "
-           "network knows "
-           "families it has met, not new ones.\n";
+        << ")\n";
+    if (corpus.unwanted) out << "- left out: " << grouped(corpus.unwanted) << " sequences without a profile\n";
+    if (corpus.clusters)
+        out << "- in " << grouped(corpus.clusters)
+            << " clusters, one member of each an epoch\n- held out for validation: " << grouped(corpus.held_out)
+            << " sequences, whole clusters chosen by hash\n";
+    else
+        out << "- held out for validation: " << grouped(corpus.held_out)
+            << " sequences chosen by hash. Their relatives are in training, so the validation figures say how well the "
+               "network knows families it has met, not new ones.\n";
     if (corpus.excluded_sets.empty()) {
         out << "- nothing was excluded: test proteins of the benchmark may be among the training sequences.\n";
         return;
@@ -35,6 +41,13 @@ void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     out << ". Proteins that are merely similar to test proteins were not excluded.\n";
 }
 
+void describe_answers(std::ostringstream& out, char const* what, char const* accuracy, Answers const& answers) {
+    if (answers.places <= 0) return;
+    out << "- " << grouped(static_cast<std::uint64_t>(answers.places)) << " " << what << ": perplexity "
+        << std::exp(answers.mean_loss()) << ", " << accuracy << " " << std::setprecision(4) << answers.accuracy()
+        << std::setprecision(2) << '\n';
+}
+
 } // namespace
 
 std::string to_markdown(ModelCard const& card) {
@@ -42,15 +55,13 @@ std::string to_markdown(ModelCard const& card) {
     out << std::fixed << std::setprecision(2);
     auto const& config = card.config;
     out << "# Transformer, " << static_cast<double>(config.parameter_count()) / 1e6 << " M parameters\n\n"
-        << "A pre-norm Transformer encoder of protein sequences with rotary positions: " << config.layers
-        << " layers, hidden size " << config.hidden << ", " << config.heads << " heads, feed-forward "
-        << config.feed_forward_size()
+        << "A pre-norm Transformer " << (config.causal ? "(attention looks back only) " : "encoder ")
+        << "of protein sequences with rotary positions: " << config.layers << " layers, hidden size " << config.hidden
+        << ", " << config.heads << " heads, feed-forward " << config.feed_forward_size()
         << ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
            "`EsmForMaskedLM`. "
            "Written by `tape-pretrain` "
-        << card.version
-        << ".\n\n## Training\n\n- objective: masked language model, 15% of the residues; 80% masked, 10% replaced, 10% "
-           "kept\n- "
+        << card.version << ".\n\n## Training\n\n- objective: " << card.objective << "\n- "
         << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned "
         << grouped(static_cast<std::uint64_t>(card.planned_steps)) << "; " << grouped(card.residues)
         << " residues seen (" << card.epochs << " epochs of randomly cropped sequences)\n";
@@ -61,12 +72,13 @@ std::string to_markdown(ModelCard const& card) {
         << " with warm-up and cosine, gradient norm clipped at " << card.settings.at("clip") << '\n'
         << "- batches of " << card.settings.at("tokens") << " tokens, windows of " << card.settings.at("window")
         << " residues, products in " << card.settings.at("precision").get<std::string>() << ", seed "
-        << card.settings.at("seed") << "\n- started " << card.started << '\n';
+        << card.settings.at("seed") << "\n- " << card.ranks << (card.ranks == 1 ? " process" : " ranks") << ", started "
+        << card.started << '\n';
     for (auto const& change : card.history) out << "- " << change << '\n';
-    if (card.valid_predicted)
-        out << "\n## Validation\n\nOver " << grouped(static_cast<std::uint64_t>(card.valid_predicted))
-            << " chosen residues of held-out sequences: perplexity " << std::exp(card.valid_loss) << ", accuracy "
-            << std::setprecision(4) << card.valid_accuracy << std::setprecision(2) << ".\n";
+    if (card.valid_letters.places + card.valid_columns.places > 0)
+        out << "\n## Validation\n\nOf held-out sequences:\n\n";
+    describe_answers(out, "residues that were asked for", "accuracy", card.valid_letters);
+    describe_answers(out, "alignment columns", "the most frequent residue is found in", card.valid_columns);
     out << '\n';
     describe_corpus(out, card.corpus);
     out << "\n## Use\n\nFrozen features: `tape-embed proteins.fasta --model DIR -o embeddings.npz --pool mean`. "

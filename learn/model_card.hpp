@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learn/corpus.hpp"
+#include "learn/objective.hpp"
 #include "learn/transformer.hpp"
 
 #include <nlohmann/json.hpp>
@@ -14,13 +15,14 @@ namespace tape {
 /// What is known of a pretrained network when its weights are written.
 struct ModelCard {
     TransformerConfig config;
+    std::string objective;
     CorpusSummary corpus;
     nlohmann::json settings;
     std::int64_t step = 0, planned_steps = 0;
     std::uint64_t residues = 0;
     double epochs = 0;
-    double valid_loss = 0, valid_accuracy = 0;
-    std::int64_t valid_predicted = 0;
+    int ranks = 1;
+    Answers valid_letters, valid_columns;
     std::vector<std::string> history; ///< changes in the course of the run
     std::string started, version;
 };

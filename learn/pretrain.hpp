@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-// Masked-language-model pretraining of a Transformer. No torch types here.
+// Pretraining of a Transformer by one process or many. No torch types here.
 namespace tape {
 
 struct PretrainOptions {
@@ -16,10 +16,13 @@ struct PretrainOptions {
     CorpusOptions corpus_options;
     std::filesystem::path output;
     std::string size = "8M";
+    std::string objective = "mlm";                           ///< mlm, next, profile, mlm+profile
+    std::filesystem::path profiles;                          ///< for profile: a folder that tape-msa wrote
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0; ///< 0 = as `size` says
     std::int64_t steps = 10000;
-    std::int64_t checkpoint_every = 500;
-    std::int64_t warmup = 0; ///< steps; 0 = 2% of `steps`
+    std::int64_t checkpoint_every = 500, log_every = 20;
+    std::int64_t accumulate = 1; ///< parts of a step, computed one after another
+    std::int64_t warmup = 0;     ///< steps; 0 = 2% of `steps`
     std::int64_t window = 256;
     std::int64_t tokens = 8192;                              ///< a step
     double learning_rate = 1e-3, final_learning_rate = 0.02; ///< the second as a share of the first
@@ -35,18 +38,24 @@ struct PretrainOptions {
 struct PretrainResult {
     std::int64_t step = 0;
     std::uint64_t residues = 0; ///< seen in training, windows of repeated epochs counted each time
-    double valid_perplexity = 0,
-           valid_accuracy = 0; ///< over the chosen residues of held-out sequences; 0 if there are none
+    /// Over what is asked of held-out sequences, residues or else columns; 0 if there are none.
+    double valid_perplexity = 0, valid_accuracy = 0;
     bool was_complete = false; ///< nothing was left to do
 };
 
 /// Trains until `steps`, or goes on from OUTPUT/checkpoint.safetensors. The bytes of OUTPUT/model.safetensors depend on
-/// the options and the machine's arithmetic, never on interruptions.
+/// the options, the number of ranks and the machine's arithmetic, never on interruptions.
+///
+/// Ranks of one launcher (data/shared_queue.hpp) take parts of every batch and add up their gradients, which are those
+/// of one process but for rounding. Rank 0 writes; OUTPUT must be a folder that all ranks see. When one is lost the
+/// others end with an error, and the same line goes on from the checkpoint, with as many ranks or others.
+///
+/// Steps whose loss or gradient stands out (learn/spike_guard.hpp) change nothing; the log counts them.
 ///
 /// Writes into OUTPUT: model.safetensors and config.json (as Hugging Face's ESM), checkpoint.safetensors (weights,
 /// AdamW's moments, position), log.tsv, manifest.json, README.md (the model card).
 /// @throws usage_error if OUTPUT belongs to a run with other settings; error if the loss diverges, with the last good
-///         checkpoint kept; data_error for a bad corpus or checkpoint
+///         checkpoint kept, or if a rank is lost; data_error for a bad corpus, profile or checkpoint
 PretrainResult pretrain(PretrainOptions const& options);
 
 /// What `pretrain` would do: network, parameters, and how much of the corpus the steps cover. Reads the corpus.

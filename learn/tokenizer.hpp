@@ -14,6 +14,7 @@ class EsmTokenizer {
     static constexpr int cls = 0, pad = 1, eos = 2, unknown = 3, mask = 32, size = 33;
     /// The 20 amino acids, in the vocabulary's order, are tokens [first_residue, last_residue].
     static constexpr int first_residue = 4, last_residue = 23;
+    static constexpr bool is_amino_acid(std::int64_t token) { return token >= first_residue && token <= last_residue; }
 
     /// Token of a residue letter, either case. X, B, U, Z and O have tokens of their own; J, `*` and anything else is
     /// <unk>.

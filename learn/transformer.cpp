@@ -109,24 +109,26 @@ void check(TransformerConfig const& config) {
 }
 
 nlohmann::json to_json(TransformerConfig const& config) {
-    return {{"architectures", {"EsmForMaskedLM"}},
-            {"model_type", "esm"},
-            {"vocab_size", EsmTokenizer::size},
-            {"pad_token_id", EsmTokenizer::pad},
-            {"mask_token_id", EsmTokenizer::mask},
-            {"hidden_size", config.hidden},
-            {"num_hidden_layers", config.layers},
-            {"num_attention_heads", config.heads},
-            {"intermediate_size", config.feed_forward_size()},
-            {"hidden_act", "gelu"},
-            {"position_embedding_type", "rotary"},
-            {"max_position_embeddings", 1026},
-            {"layer_norm_eps", config.norm_epsilon},
-            {"emb_layer_norm_before", false},
-            {"token_dropout", config.token_dropout},
-            {"attention_probs_dropout_prob", 0.0},
-            {"hidden_dropout_prob", 0.0},
-            {"initializer_range", initial_deviation}};
+    nlohmann::json json{{"architectures", {"EsmForMaskedLM"}},
+                        {"model_type", "esm"},
+                        {"vocab_size", EsmTokenizer::size},
+                        {"pad_token_id", EsmTokenizer::pad},
+                        {"mask_token_id", EsmTokenizer::mask},
+                        {"hidden_size", config.hidden},
+                        {"num_hidden_layers", config.layers},
+                        {"num_attention_heads", config.heads},
+                        {"intermediate_size", config.feed_forward_size()},
+                        {"hidden_act", "gelu"},
+                        {"position_embedding_type", "rotary"},
+                        {"max_position_embeddings", 1026},
+                        {"layer_norm_eps", config.norm_epsilon},
+                        {"emb_layer_norm_before", false},
+                        {"token_dropout", config.token_dropout},
+                        {"attention_probs_dropout_prob", 0.0},
+                        {"hidden_dropout_prob", 0.0},
+                        {"initializer_range", initial_deviation}};
+    if (config.causal) json["is_decoder"] = true;
+    return json;
 }
 
 TransformerConfig transformer_config(nlohmann::json const& json, std::string const& origin) {
@@ -147,6 +149,7 @@ TransformerConfig transformer_config(nlohmann::json const& json, std::string con
         config.norm_epsilon = json.at("layer_norm_eps");
     if (json.contains("token_dropout") && json.at("token_dropout").is_boolean())
         config.token_dropout = json.at("token_dropout");
+    if (json.contains("is_decoder") && json.at("is_decoder").is_boolean()) config.causal = json.at("is_decoder");
     if (config.hidden % config.heads != 0 || config.head_size() % 2 != 0)
         throw data_error{origin + ": 'hidden_size' " + std::to_string(config.hidden) +
                          " does not divide into 'num_attention_heads' " + std::to_string(config.heads) +
@@ -307,6 +310,11 @@ Transformer::Output Transformer::forward(TokenBatch const& batch, ForwardOptions
     extend_rotary(batch.tokens.size(1));
     at::Tensor mask; // B x 1 x 1 x T, true where there is something to attend to
     if (batch.padded) mask = batch.tokens.ne(EsmTokenizer::pad).unsqueeze(1).unsqueeze(1);
+    if (config_.causal) // 1 x 1 x T x T; padding stands behind all that looks back
+        mask = at::ones({batch.tokens.size(1), batch.tokens.size(1)}, batch.tokens.options().dtype(at::kBool))
+                   .tril()
+                   .unsqueeze(0)
+                   .unsqueeze(0);
     Output output;
     at::Tensor x = embed(batch.tokens); // B x T x D
     int const last = options.layer < 0 ? config_.layers : std::min(options.layer, config_.layers);

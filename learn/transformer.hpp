@@ -28,6 +28,8 @@ struct TransformerConfig {
     /// ESM-2's token dropout: embeddings of <mask> are zeroed and the rest scaled by (1 - 0.12) / (1 - share of
     /// <mask>).
     bool token_dropout = false;
+    /// Whether a residue sees only itself and what stands before it, as for next-token prediction.
+    bool causal = false;
 
     [[nodiscard]] int head_size() const { return hidden / heads; }
     [[nodiscard]] int feed_forward_size() const { return feed_forward ? feed_forward : 4 * hidden; }

@@ -3,8 +3,10 @@
 #include "data/hash.hpp"
 #include "learn/device.hpp"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cstdio>
 
@@ -43,8 +45,15 @@ std::vector<std::string> TransformerEncoder::logit_names() const {
 MaskedEncoder::Output TransformerEncoder::forward(at::Tensor const& tokens, bool padded, bool attentions,
                                                   int layer) const {
     auto output = loaded_.model.forward({tokens, padded}, {.attentions = attentions, .layer = behind_norm(layer)});
-    return {
-        .hidden = std::move(output.hidden), .context = {}, .pooled = {}, .attentions = std::move(output.attentions)};
+    at::Tensor context;
+    if (!sees_itself()) {
+        at::Tensor const& hidden = output.hidden; // B x T x D
+        context = at::cat({at::zeros_like(hidden.narrow(1, 0, 1)), hidden.narrow(1, 0, hidden.size(1) - 1)}, 1);
+    }
+    return {.hidden = std::move(output.hidden),
+            .context = std::move(context),
+            .pooled = {},
+            .attentions = std::move(output.attentions)};
 }
 
 at::Tensor TransformerEncoder::forward_packed(PackedTokens const& batch, int layer) const {

@@ -15,6 +15,8 @@ class TransformerEncoder : public MaskedEncoder {
     [[nodiscard]] std::vector<std::string> logit_names() const override;
     [[nodiscard]] int layers() const override { return loaded_.model.config().layers; }
     [[nodiscard]] int heads() const override { return loaded_.model.config().heads; }
+    /// A causal network's logits at a residue come from the states before it.
+    [[nodiscard]] bool sees_itself() const override { return !loaded_.model.config().causal; }
     [[nodiscard]] bool has_contact_head() const override { return loaded_.contact_head.has_value(); }
     [[nodiscard]] std::string content_hash() const override { return hash_; }
     [[nodiscard]] std::vector<std::string> unused_tensors() const override { return loaded_.unused; }
@@ -26,7 +28,8 @@ class TransformerEncoder : public MaskedEncoder {
     [[nodiscard]] Vocabulary vocabulary() const override { return {EsmTokenizer::pad, EsmTokenizer::mask}; }
     [[nodiscard]] std::int64_t token(char letter) const override { return EsmTokenizer::token(letter); }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
-    [[nodiscard]] bool packs() const override { return options_.device.is_cpu(); }
+    /// Attention without padding sees both ways.
+    [[nodiscard]] bool packs() const override { return options_.device.is_cpu() && sees_itself(); }
     void prepare(std::int64_t longest) const override { loaded_.model.extend_rotary(longest); }
     [[nodiscard]] at::Tensor forward_packed(PackedTokens const& batch, int layer) const override;
     [[nodiscard]] std::size_t bytes_of_token() const override { return loaded_.model.bytes_of_token(); }

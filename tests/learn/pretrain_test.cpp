@@ -1,155 +1,27 @@
 #include "data/error.hpp"
-#include "learn/corpus.hpp"
-#include "learn/masked_language.hpp"
+#include "data/npy.hpp"
 #include "learn/pretrain.hpp"
+#include "learn/random.hpp"
 #include "learn/safetensors.hpp"
+#include "learn/spike_guard.hpp"
 
 #include "tests/learn/learn_fixture.hpp"
+#include "tests/learn/loss_curve.hpp"
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cmath>
 #include <csignal>
-#include <set>
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <map>
+#include <optional>
+#include <sstream>
 
 namespace tape {
 namespace {
-
-TEST(Random, PermutationVisitsEveryElementOnce) {
-    for (std::uint64_t const count : {1, 2, 3, 5, 64, 65, 1000}) {
-        std::set<std::uint64_t> seen;
-        for (std::uint64_t i = 0; i < count; ++i) seen.insert(permuted(i, count, 42));
-        EXPECT_EQ(seen.size(), count);
-        EXPECT_EQ(*seen.rbegin(), count - 1);
-    }
-    int moved = 0;
-    for (std::uint64_t i = 0; i < 1000; ++i) moved += permuted(i, 1000, 1) != permuted(i, 1000, 2);
-    EXPECT_GT(moved, 900);
-}
-
-TEST(MaskedLanguage, CorruptsAsPublished) {
-    Random random{5};
-    TokenRows rows;
-    std::int64_t residues = 0;
-    for (int i = 0; i < 400; ++i) {
-        std::string letters = "XBZUO";
-        for (int j = 0; j < 500; ++j) letters += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
-        rows.push_back(EsmTokenizer::wrapped(letters));
-        residues += 500;
-    }
-    auto const batch = mask_residues(rows, {}, Random{9}, at::kCPU);
-    auto const tokens = batch.input.tokens.view({-1});
-    std::int64_t masked = 0, replaced = 0, kept = 0;
-    for (std::int64_t m = 0; m < batch.positions.size(0); ++m) {
-        auto const place = batch.positions[m].item<std::int64_t>();
-        auto const original = rows[static_cast<std::size_t>(place / 507)][static_cast<std::size_t>(place % 507)];
-        ASSERT_EQ(batch.targets[m].item<std::int64_t>(), original);
-        ASSERT_GE(original, EsmTokenizer::first_residue);
-        ASSERT_LE(original, EsmTokenizer::last_residue);
-        auto const now = tokens[place].item<std::int64_t>();
-        (now == EsmTokenizer::mask ? masked : now == original ? kept : replaced) += 1;
-        if (now != EsmTokenizer::mask) {
-            ASSERT_GE(now, EsmTokenizer::first_residue);
-            ASSERT_LE(now, EsmTokenizer::last_residue);
-        }
-    }
-    // Five standard deviations of a binomial.
-    auto const near = [](std::int64_t count, std::int64_t of, double share) {
-        double const n = static_cast<double>(of);
-        EXPECT_NEAR(static_cast<double>(count), n * share, 5 * std::sqrt(n * share * (1 - share)));
-    };
-    std::int64_t const chosen = batch.positions.size(0);
-    near(chosen, residues, 0.15), near(masked, chosen, 0.8), near(replaced, chosen, 0.1), near(kept, chosen, 0.1);
-    // Nothing but the chosen places has changed.
-    std::int64_t changed = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        for (std::size_t j = 0; j < rows[i].size(); ++j)
-            changed += tokens.const_data_ptr<std::int64_t>()[i * 507 + j] != rows[i][j];
-    EXPECT_EQ(changed, masked + replaced);
-}
-
-TEST(MaskedLanguage, WindowsCarrySpecialTokensOnlyAtTheEnds) {
-    Random random{1};
-    bool starts = false, ends = false, inner = false;
-    for (int i = 0; i < 200; ++i) {
-        auto const tokens = random_window("ACDEFGHIKL", 8, random);
-        bool const begins = tokens.front() == EsmTokenizer::cls, finishes = tokens.back() == EsmTokenizer::eos;
-        EXPECT_EQ(tokens.size(), 8U + begins + finishes);
-        EXPECT_EQ(begins, tokens[begins] == EsmTokenizer::token('A'));
-        EXPECT_EQ(finishes, tokens[tokens.size() - 1 - finishes] == EsmTokenizer::token('L'));
-        starts |= begins, ends |= finishes, inner |= !begins && !finishes;
-    }
-    EXPECT_TRUE(starts && ends && inner);
-    EXPECT_EQ(random_window("ACD", 8, random), EsmTokenizer::wrapped("ACD"));
-}
-
-TEST(SequenceMatcher, AgreesWithAPlainSearch) {
-    Random random{3};
-    auto const word = [&](std::size_t length) {
-        std::string text;
-        while (text.size() < length) text += "ACD"[random.below(3)];
-        return text;
-    };
-    for (int round = 0; round < 50; ++round) {
-        std::vector<std::string> patterns;
-        for (int i = 0; i < 6; ++i) patterns.push_back(word(4 + random.below(5)));
-        SequenceMatcher const matcher{patterns};
-        for (int i = 0; i < 40; ++i) {
-            auto const text = word(random.below(40));
-            bool const found =
-                std::ranges::any_of(patterns, [&](auto const& p) { return text.find(p) != std::string::npos; });
-            EXPECT_EQ(matcher.matches(text), found);
-        }
-    }
-    EXPECT_FALSE(SequenceMatcher{{}}.matches("ACD"));
-}
-
-TEST(Corpus, MergesExcludesAndHoldsOut) {
-    test::Folder const folder;
-    test::spill(folder / "a.fasta",
-                test::random_fasta(400, 30, 60, 1) +
-                    ">twin\nMKTAYIAKQRMKTAYIAKQR\n>twin2\nMKTAYIAKQRMKTAYIAKQR\n>whole\nWWWWACDEFGHIKLWWWW\n");
-    test::spill(folder / "out.fasta", ">x\nACDEFGHIKL\n");
-    test::spill(folder / "out.csv", "id,primary\ny,MKTAYIAKQRMKTAYIAKQR\n");
-    std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const plain = Corpus::read(files, {.exclude = {}, .held_out_every = 10});
-    EXPECT_EQ(plain.summary().records, 403U);
-    EXPECT_EQ(plain.summary().distinct, 402U);
-    EXPECT_EQ(plain.size() + plain.held_out_size(), 402U);
-    EXPECT_GT(plain.held_out_size(), 15U);
-    EXPECT_LT(plain.held_out_size(), 80U);
-    auto const less =
-        Corpus::read(files, {.exclude = {folder / "out.fasta", folder / "out.csv"}, .held_out_every = 10});
-    EXPECT_EQ(less.summary().excluded, 2U);
-    EXPECT_EQ(less.size() + less.held_out_size(), 400U);
-    EXPECT_NE(less.summary().hash, plain.summary().hash);
-    test::spill(folder / "only.fasta", ">x\nACDEFGHIKL\n");
-    std::vector<std::filesystem::path> const only{folder / "only.fasta"};
-    EXPECT_THROW((void)Corpus::read(only, {.exclude = {folder / "out.fasta"}}), data_error);
-}
-
-TEST(BatchSampler, IsAFunctionOfSeedAndPosition) {
-    test::Folder const folder;
-    test::spill(folder / "a.fasta", test::random_fasta(100, 10, 90, 2));
-    std::vector<std::filesystem::path> const files{folder / "a.fasta"};
-    auto const corpus = Corpus::read(files, {});
-    BatchSampler::Options const options{.seed = 4, .window = 50, .tokens = 400};
-    BatchSampler sampler{corpus, options, {}};
-    std::vector<TokenRows> batches;
-    std::vector<BatchSampler::Position> positions;
-    for (int i = 0; i < 60; ++i) positions.push_back(sampler.position()), batches.push_back(sampler.next());
-    for (std::size_t const i : {0, 1, 15, 16, 17, 40, 59}) {
-        BatchSampler again{corpus, options, positions[i]};
-        EXPECT_EQ(again.next(), batches[i]) << i;
-    }
-    for (auto const& batch : batches) {
-        std::size_t tokens = 0;
-        for (auto const& row : batch) tokens += row.size();
-        EXPECT_GT(tokens, 250U);
-        EXPECT_LT(tokens, 550U);
-    }
-    BatchSampler other{corpus, {.seed = 5, .window = 50, .tokens = 400}, {}};
-    EXPECT_NE(other.next(), batches[0]);
-}
 
 PretrainOptions tiny(test::Folder const& folder, std::string const& run) {
     PretrainOptions options;
@@ -159,6 +31,99 @@ PretrainOptions tiny(test::Folder const& folder, std::string const& run) {
     options.steps = 24, options.checkpoint_every = 6, options.tokens = 600, options.window = 40;
     options.seed = 5, options.threads = 1, options.quiet = true, options.precision = "fp32";
     return options;
+}
+
+/// Values of a column of log.tsv, of the lines that have one.
+std::vector<double> column(std::filesystem::path const& log, std::string const& name) {
+    std::istringstream in{test::slurp(log)};
+    std::string line, cell;
+    std::getline(in, line);
+    std::istringstream header{line};
+    std::size_t wanted = 0;
+    while (std::getline(header, cell, '\t') && cell != name) ++wanted;
+    std::vector<double> values;
+    while (std::getline(in, line)) {
+        std::istringstream cells{line};
+        for (std::size_t i = 0; i <= wanted; ++i) std::getline(cells, cell, '\t');
+        if (!cell.empty()) values.push_back(std::stod(cell));
+    }
+    return values;
+}
+
+TEST(Pretrain, LossCurvesAreThoseOfPyTorch) {
+    auto const golden = nlohmann::json::parse(test::slurp(test::golden("loss_curve.json")));
+    ASSERT_EQ(golden.size(), 3U);
+    for (auto const& [objective, losses] : golden.items()) {
+        test::Folder const folder;
+        (void)pretrain(test::loss_curve_run(folder.path(), objective));
+        auto const ours = column(folder / "run" / "log.tsv", "loss");
+        ASSERT_EQ(ours.size(), 200U);
+        double largest = 0;
+        for (std::size_t step = 0; step < 200; ++step)
+            largest = std::max(largest, std::abs(ours[step] - losses[step].get<double>()));
+        EXPECT_LT(largest, 1e-3) << objective;
+        EXPECT_LT(ours.back(), ours.front() - 0.2) << objective; // it did learn
+        for (double const skipped : column(folder / "run" / "log.tsv", "skipped")) EXPECT_EQ(skipped, 0);
+    }
+}
+
+TEST(Pretrain, EveryObjectiveGivesATransformer) {
+    for (std::string const objective : {"next", "mlm+profile", "profile"}) {
+        test::Folder const folder;
+        auto options = test::loss_curve_run(folder.path(), "mlm+profile");
+        options.objective = objective;
+        if (objective == "next") options.profiles.clear();
+        options.steps = options.checkpoint_every = 4;
+        (void)pretrain(options);
+        auto const card = test::slurp(options.output / "README.md");
+        EXPECT_NE(card.find(objective == "next" ? "next residue" : "profile prediction"), std::string::npos) << card;
+        EXPECT_EQ(card.find("masked language model") != std::string::npos, objective == "mlm+profile") << card;
+        EXPECT_EQ(card.find("60 sequences without a profile") != std::string::npos, objective == "profile") << card;
+        test::spill(folder / "p.fasta", ">a\nMKTAYIAKQR\n>b\nMKTAY\n");
+        auto const run =
+            test::run_program("tape-embed", {folder / "p.fasta", "--model", options.output, "-o", folder / "e.npz"});
+        EXPECT_EQ(run.exit_code, 0) << run.err;
+        auto const rows = test::run_program("tape-embed", {folder / "p.fasta", "--model", options.output, "--pool",
+                                                           "none", "--precision", "fp32", "-o", folder / "rows.npz"});
+        ASSERT_EQ(rows.exit_code, 0) << rows.err;
+        // A network that only looks back gives a beginning the same rows, whatever follows.
+        auto const arrays = read_npz(folder / "rows.npz");
+        auto const longer = to_doubles(arrays.at("a")), shorter = to_doubles(arrays.at("b"));
+        double largest = 0;
+        for (std::size_t i = 0; i < shorter.size(); ++i) largest = std::max(largest, std::abs(longer[i] - shorter[i]));
+        EXPECT_EQ(largest < 1e-5, objective == "next") << objective << " " << largest;
+    }
+}
+
+TEST(Pretrain, NextTokenLikelihoodIsThatOfTraining) {
+    test::Folder const folder;
+    auto options = test::loss_curve_run(folder.path(), "next");
+    options.steps = options.checkpoint_every = 150, options.window = 100;
+    auto const result = pretrain(options);
+    auto const run = test::run_program("tape-embed", {folder / "corpus.fasta", "--model", options.output,
+                                                      "--perplexity", "--precision", "fp32", "-o", folder / "p.tsv"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::istringstream in{test::slurp(folder / "p.tsv")};
+    std::string id;
+    double length = 0, scored = 0, perplexity = 0, total = 0, count = 0;
+    std::getline(in, id);
+    while (in >> id >> length >> scored >> perplexity) total += scored * std::log(perplexity), count += scored;
+    ASSERT_GT(count, 1000);
+    // Over the whole corpus instead of the held-out part of it.
+    EXPECT_NEAR(std::exp(total / count), result.valid_perplexity, 1.5);
+    EXPECT_LT(result.valid_perplexity, 10);
+}
+
+TEST(Pretrain, PartsOfAStepGiveTheSameCurve) {
+    std::vector<std::vector<double>> curves;
+    for (std::int64_t const parts : {1, 3}) {
+        test::Folder const folder;
+        auto options = test::loss_curve_run(folder.path(), "mlm+profile");
+        options.steps = options.checkpoint_every = 30, options.accumulate = parts;
+        (void)pretrain(options);
+        curves.push_back(column(options.output / "log.tsv", "loss"));
+    }
+    for (std::size_t step = 0; step < 30; ++step) EXPECT_NEAR(curves[0][step], curves[1][step], 1e-4);
 }
 
 TEST(Pretrain, LearnsWhatCanBeLearnt) {
@@ -181,20 +146,50 @@ TEST(Pretrain, LearnsWhatCanBeLearnt) {
     EXPECT_NE(card.find("nothing was excluded"), std::string::npos) << card;
 }
 
+std::string divergence(PretrainOptions const& options) {
+    try {
+        (void)pretrain(options);
+    } catch (error const& problem) {
+        EXPECT_EQ(problem.code(), exit_code::failed);
+        return problem.what();
+    }
+    return "a learning rate of 1000 went unnoticed";
+}
+
 TEST(Pretrain, ADivergingRunStopsAndKeepsItsLastGoodCheckpoint) {
     test::Folder const folder;
     test::spill(folder / "corpus.fasta", test::random_fasta(120, 20, 60, 8));
     auto options = tiny(folder, "run");
+    options.corpus_options.held_out_every = 5;
     options.learning_rate = 1e3, options.warmup = 1, options.checkpoint_every = 1, options.steps = 200;
-    try {
-        (void)pretrain(options);
-        FAIL() << "a learning rate of 1000 went unnoticed";
-    } catch (error const& problem) {
-        EXPECT_NE(std::string{problem.what()}.find("the last good checkpoint is kept"), std::string::npos)
-            << problem.what();
-        EXPECT_EQ(problem.code(), exit_code::failed);
-    }
+    // The first step ruins the weights: they are not saved.
+    EXPECT_NE(divergence(options).find("no checkpoint was written: start again with a lower --learning-rate"),
+              std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(folder / "run" / "checkpoint.safetensors"));
+    // Later, on a long way up.
+    options.warmup = 100000;
+    auto const said = divergence(options);
+    EXPECT_NE(said.find("the last good checkpoint is kept in "), std::string::npos) << said;
     EXPECT_NO_THROW((SafetensorsFile{folder / "run" / "checkpoint.safetensors"}));
+    auto const losses = column(folder / "run" / "log.tsv", "valid_loss");
+    ASSERT_GT(losses.size(), 1U);
+    for (double const loss : losses) EXPECT_LT(loss, 3 * std::log(33.0)); // nothing worse was ever saved
+}
+
+TEST(SpikeGuard, RefusesWhatStandsOutAndForgetsIt) {
+    SpikeGuard guard{{}};
+    EXPECT_TRUE(guard.accepts(30, 500)); // nothing to compare with yet
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(guard.accepts(3 + 0.5 * std::sin(i), 1 + 0.5 * std::cos(i)));
+    auto const before = guard.state();
+    EXPECT_FALSE(guard.accepts(3, 20));
+    EXPECT_FALSE(guard.accepts(6, 1));
+    EXPECT_EQ(guard.state().refused, 2);
+    EXPECT_EQ(guard.state().loss, before.loss);
+    EXPECT_EQ(guard.state().norm, before.norm);
+    EXPECT_TRUE(guard.accepts(3.5, 2));
+    EXPECT_EQ(guard.state().refused, 0);
+    SpikeGuard resumed{guard.state()};
+    EXPECT_FALSE(resumed.accepts(6, 1));
 }
 
 TEST(Pretrain, AnotherSettingIsRefusedByName) {
@@ -215,60 +210,159 @@ TEST(Pretrain, AnotherSettingIsRefusedByName) {
     EXPECT_EQ(pretrain(options).step, 2);
 }
 
-std::vector<std::string> command(test::Folder const& folder, std::string const& run) {
-    return {"--corpus",
-            folder / "corpus.fasta",
-            "-o",
-            folder / run,
-            "--hidden",
-            "32",
-            "--layers",
-            "2",
-            "--heads",
-            "4",
-            "--steps",
-            "60",
-            "--checkpoint-every",
-            "5",
-            "--tokens",
-            "600",
-            "--window",
-            "40",
-            "--seed",
-            "5",
-            "--threads",
-            "1",
-            "--quiet"};
+std::vector<std::string> command(test::Folder const& folder, std::string const& run,
+                                 std::map<std::string, std::string> const& changed = {}) {
+    std::map<std::string, std::string> options{{"--corpus", folder / "corpus.fasta"},
+                                               {"-o", folder / run},
+                                               {"--hidden", "32"},
+                                               {"--layers", "2"},
+                                               {"--heads", "4"},
+                                               {"--steps", "60"},
+                                               {"--checkpoint-every", "5"},
+                                               {"--tokens", "600"},
+                                               {"--window", "40"},
+                                               {"--seed", "5"},
+                                               {"--threads", "1"}};
+    for (auto const& [name, value] : changed) options[name] = value;
+    std::vector<std::string> line{"--quiet"};
+    for (auto const& [name, value] : options) line.insert(line.end(), {name, value});
+    return line;
 }
 
-/// Holds once the run has written a number of lines of its log.
+/// Holds some time after the run has written a number of lines of its log.
 struct LogLines {
     std::filesystem::path log;
     long wanted;
+    std::chrono::microseconds then{0};
+    std::optional<std::chrono::steady_clock::time_point> since = std::nullopt;
     static bool reached(void* context) {
-        auto const& self = *static_cast<LogLines*>(context);
-        auto const text = test::slurp(self.log);
-        return std::ranges::count(text, '\n') > self.wanted;
+        auto& self = *static_cast<LogLines*>(context);
+        if (!since_lines(self)) return false;
+        return std::chrono::steady_clock::now() - *self.since >= self.then;
+    }
+    static bool since_lines(LogLines& self) {
+        if (!self.since && std::ranges::count(test::slurp(self.log), '\n') > self.wanted)
+            self.since = std::chrono::steady_clock::now();
+        return self.since.has_value();
     }
 };
 
-TEST(PretrainProgram, KilledTwiceItEndsWithTheSameBytes) {
+void expect_same_run(std::filesystem::path const& whole, std::filesystem::path const& broken) {
+    for (auto const* file : {"model.safetensors", "config.json"}) {
+        auto const expected = test::slurp(whole / file);
+        EXPECT_FALSE(expected.empty());
+        EXPECT_TRUE(expected == test::slurp(broken / file)) << file;
+    }
+}
+
+TEST(PretrainProgram, KilledTwentyTimesItEndsWithTheSameBytes) {
     test::Folder const folder;
     test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
-    auto const whole = test::run_program("tape-pretrain", command(folder, "whole"));
+    auto const line = [&](std::string const& run) {
+        return command(folder, run, {{"--steps", "160"}, {"--checkpoint-every", "3"}, {"--log-every", "1"}});
+    };
+    auto const whole = test::run_program("tape-pretrain", line("whole"));
     ASSERT_EQ(whole.exit_code, 0) << whole.err;
-    for (long const lines : {3, 7}) {
-        LogLines until{folder / "broken" / "log.tsv", lines};
-        EXPECT_EQ(test::run_program("tape-pretrain", command(folder, "broken"), LogLines::reached, &until).exit_code,
-                  128 + SIGKILL);
+    Random random{11};
+    for (int kills = 0, ends = 0; kills < 20;) {
+        auto const log = folder / "broken" / "log.tsv";
+        auto const lines = std::filesystem::exists(log) ? std::ranges::count(test::slurp(log), '\n') : 0;
+        LogLines until{log, lines + static_cast<long>(random.below(6)),
+                       std::chrono::microseconds{static_cast<std::int64_t>(random.below(20000))}};
+        auto const end = test::run_program("tape-pretrain", line("broken"), LogLines::reached, &until);
+        if (end.exit_code == 128 + SIGKILL) {
+            ++kills;
+            continue;
+        }
+        // It was through before the signal came: once more from the start.
+        ASSERT_EQ(end.exit_code, 0) << end.err;
+        ASSERT_LT(++ends, 10) << "hardly ever killed";
+        expect_same_run(folder / "whole", folder / "broken");
+        std::filesystem::remove_all(folder / "broken");
     }
-    auto const last = test::run_program("tape-pretrain", command(folder, "broken"));
+    auto const last = test::run_program("tape-pretrain", line("broken"));
     ASSERT_EQ(last.exit_code, 0) << last.err;
-    for (auto const* file : {"model.safetensors", "config.json"}) {
-        auto const expected = test::slurp(folder / "whole" / file);
-        EXPECT_FALSE(expected.empty());
-        EXPECT_TRUE(expected == test::slurp(folder / "broken" / file)) << file;
+    expect_same_run(folder / "whole", folder / "broken");
+}
+
+/// The program as one of some ranks, by the environment of torchrun.
+test::Outcome run_rank(int rank, int ranks, std::vector<std::string> const& arguments, LogLines* until = nullptr) {
+    char const* const bin = std::getenv("TAPE_BIN");
+    std::vector<std::string> line{"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(ranks),
+                                  (std::filesystem::path{bin ? bin : "bin"} / "tape-pretrain").string()};
+    line.insert(line.end(), arguments.begin(), arguments.end());
+    return test::run_program("/usr/bin/env", line, until ? LogLines::reached : nullptr, until);
+}
+
+/// Runs all ranks. @param until  when the last of them is killed
+std::vector<test::Outcome> run_ranks(int ranks, std::vector<std::string> const& arguments, LogLines* until = nullptr) {
+    std::vector<std::future<test::Outcome>> running;
+    for (int rank = 0; rank < ranks; ++rank)
+        running.push_back(
+            std::async(std::launch::async, run_rank, rank, ranks, arguments, rank + 1 == ranks ? until : nullptr));
+    std::vector<test::Outcome> outcomes;
+    for (auto& one : running) outcomes.push_back(one.get());
+    return outcomes;
+}
+
+/// The gradient of a first step, off AdamW's first moment (0.1 of it).
+std::vector<float> first_gradient(std::filesystem::path const& run) {
+    SafetensorsFile const checkpoint{run / "checkpoint.safetensors"};
+    std::vector<float> all;
+    for (auto const& [name, view] : checkpoint.tensors()) {
+        if (!name.starts_with("first.")) continue;
+        std::vector<float> values(view.bytes.size() / sizeof(float));
+        std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
+        for (float const value : values) all.push_back(10 * value);
     }
+    return all;
+}
+
+TEST(PretrainRanks, TheirGradientIsThatOfOne) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
+    test::spill(folder / "few.fasta", ">a\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ\n"); // fewer sequences than ranks
+    for (std::string const corpus : {"corpus.fasta", "few.fasta"}) {
+        std::vector<float> one;
+        for (int const ranks : {1, 2, 4}) {
+            auto const arguments = command(folder, corpus + std::to_string(ranks),
+                                           {{"--corpus", folder / corpus}, {"--steps", "1"}, {"--precision", "fp32"}});
+            for (auto const& outcome : run_ranks(ranks, arguments)) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+            auto const gradient = first_gradient(folder / (corpus + std::to_string(ranks)));
+            if (ranks == 1) {
+                one = gradient;
+                double square = 0;
+                for (float const value : one) square += static_cast<double>(value) * static_cast<double>(value);
+                EXPECT_NEAR(std::sqrt(square), 1, 1e-3); // clipped
+                continue;
+            }
+            ASSERT_EQ(gradient.size(), one.size());
+            float largest = 0;
+            for (std::size_t i = 0; i < one.size(); ++i) largest = std::max(largest, std::abs(gradient[i] - one[i]));
+            EXPECT_LT(largest, 1e-6F) << corpus << " " << ranks;
+        }
+    }
+}
+
+TEST(PretrainRanks, ALostRankEndsTheRunWhichGoesOnLater) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(200, 20, 80, 8));
+    auto const line = [&](std::string const& run, char const* steps) {
+        return command(folder, run, {{"--steps", steps}, {"--log-every", "1"}});
+    };
+    for (auto const& outcome : run_ranks(2, line("whole", "200"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    LogLines until{folder / "broken" / "log.tsv", 12};
+    auto const broken = run_ranks(2, line("broken", "200"), &until);
+    ASSERT_EQ(broken[1].exit_code, 128 + SIGKILL);
+    EXPECT_EQ(broken[0].exit_code, 1);
+    EXPECT_NE(broken[0].err.find("rank 1 of 2 is lost: "), std::string::npos) << broken[0].err;
+    EXPECT_NE(broken[0].err.find("the last checkpoint is kept in "), std::string::npos) << broken[0].err;
+    for (auto const& outcome : run_ranks(2, line("broken", "200"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    expect_same_run(folder / "whole", folder / "broken");
+    // As many ranks as one likes may go on; the card tells.
+    for (auto const& outcome : run_ranks(1, line("broken", "205"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    auto const card = test::slurp(folder / "broken" / "README.md");
+    EXPECT_NE(card.find("ranks changed from 2 to 1 at step 200"), std::string::npos) << card;
 }
 
 TEST(PretrainProgram, SaysWhatIsWrong) {
@@ -291,6 +385,14 @@ TEST(PretrainProgram, SaysWhatIsWrong) {
         run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--hidden", "30", "--heads", "4"}).exit_code, 2);
     EXPECT_EQ(run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--threads", "-1"}).exit_code, 2);
     EXPECT_EQ(run({"-o", folder / "r"}).exit_code, 2);
+    auto const profile = run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--objective", "profile"});
+    EXPECT_EQ(profile.exit_code, 2);
+    EXPECT_NE(profile.err.find("needs --profiles"), std::string::npos) << profile.err;
+    auto const nothing = run({"--corpus", folder / "corpus.fasta", "-o", folder / "r", "--objective", "profile",
+                              "--profiles", folder / "no"});
+    EXPECT_EQ(nothing.exit_code, 3);
+    EXPECT_NE(nothing.err.find("no such folder"), std::string::npos) << nothing.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "r"));
 }
 
 } // namespace

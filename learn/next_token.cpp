@@ -1,0 +1,15 @@
+#include "learn/next_token.hpp"
+
+namespace tape {
+
+std::string NextToken::description() const { return "next residue from those before it; attention looks back only"; }
+
+void NextToken::pose(Window const& window, Random&, Example& example) const {
+    for (std::size_t place = 1; place < window.tokens.size(); ++place) {
+        if (!EsmTokenizer::is_amino_acid(window.tokens[place])) continue;
+        example.letter_places.push_back(static_cast<std::int64_t>(place - 1));
+        example.letters.push_back(window.tokens[place]);
+    }
+}
+
+} // namespace tape

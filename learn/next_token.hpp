@@ -1,0 +1,16 @@
+#pragma once
+
+#include "learn/objective.hpp"
+
+namespace tape {
+
+/// Each amino acid from what stands before it (Radford et al., 2018; for proteins Alley et al., Nat Methods 16:1315,
+/// 2019). The first residue of a window that begins inside a protein is not asked for.
+class NextToken : public Objective {
+  public:
+    [[nodiscard]] std::string description() const override;
+    [[nodiscard]] bool causal() const override { return true; }
+    void pose(Window const& window, Random& random, Example& example) const override;
+};
+
+} // namespace tape

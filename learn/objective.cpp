@@ -1,0 +1,155 @@
+#include "learn/objective.hpp"
+
+#include "data/alphabet.hpp"
+#include "data/error.hpp"
+#include "learn/masked_language.hpp"
+#include "learn/next_token.hpp"
+#include "learn/profile_prediction.hpp"
+
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+namespace tape {
+namespace {
+
+/// Several objectives at once, on the same input; their losses add up.
+class Mixture : public Objective {
+  public:
+    Mixture(std::unique_ptr<Objective> first, std::unique_ptr<Objective> second)
+        : parts_{std::move(first), std::move(second)} {}
+    [[nodiscard]] std::string description() const override {
+        return parts_[0]->description() + "; and with the same weight " + parts_[1]->description();
+    }
+    [[nodiscard]] bool knows(std::string_view protein) const override {
+        return std::ranges::any_of(parts_, [&](auto const& part) { return part->knows(protein); });
+    }
+    void pose(Window const& window, Random& random, Example& example) const override {
+        for (auto const& part : parts_) part->pose(window, random, example);
+    }
+
+  private:
+    std::array<std::unique_ptr<Objective>, 2> parts_;
+};
+
+/// Tokens of the 20 amino acids in the order of `amino_acids`.
+at::Tensor amino_acid_tokens(at::Device device) {
+    std::vector<std::int64_t> tokens;
+    for (char const letter : amino_acids) tokens.push_back(EsmTokenizer::token(letter));
+    return at::tensor(tokens, at::kLong).to(device);
+}
+
+/// Places of all examples, in a B x T batch laid out row behind row.
+at::Tensor flat_places(std::span<Example const> examples, std::vector<std::int64_t> Example::*places,
+                       std::int64_t width, at::Device device) {
+    std::vector<std::int64_t> all;
+    for (std::size_t row = 0; row < examples.size(); ++row)
+        for (auto const place : examples[row].*places) all.push_back(static_cast<std::int64_t>(row) * width + place);
+    return at::tensor(all, at::kLong).to(device);
+}
+
+template <typename T> std::vector<T> joined(std::span<Example const> examples, std::vector<T> Example::*values) {
+    std::vector<T> all;
+    for (auto const& example : examples) all.insert(all.end(), (example.*values).begin(), (example.*values).end());
+    return all;
+}
+
+/// Sums over some places: the loss with its gradient, and how many are right.
+struct Sums {
+    at::Tensor loss;
+    Answers answers;
+};
+
+Sums sums_of(at::Tensor const& loss, at::Tensor const& right) {
+    return {loss,
+            {.loss = loss.item<double>(),
+             .right = right.sum().item<double>(),
+             .places = static_cast<double>(right.size(0))}};
+}
+
+} // namespace
+
+void Answers::operator+=(Answers const& other) { loss += other.loss, right += other.right, places += other.places; }
+
+std::vector<std::string> const& objective_names() {
+    static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile"};
+    return names;
+}
+
+std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_ptr<ProfileTargets const> targets) {
+    bool const reads_profiles = name.find("profile") != std::string::npos;
+    if (reads_profiles && !targets)
+        throw usage_error{"--objective " + name + " needs --profiles: a folder of tape-msa"};
+    if (!reads_profiles && targets) throw usage_error{"--profiles says nothing to --objective " + name};
+    if (name == "mlm") return std::make_unique<MaskedLanguage>(MaskedLanguage::Options{});
+    if (name == "next") return std::make_unique<NextToken>();
+    if (name == "profile") return std::make_unique<ProfilePrediction>(targets);
+    if (name == "mlm+profile")
+        return std::make_unique<Mixture>(make_objective("mlm", {}), make_objective("profile", targets));
+    throw usage_error{"unknown objective '" + name + "'" + did_you_mean(name, objective_names()) +
+                      ": choose mlm, next, profile or mlm+profile"};
+}
+
+std::vector<Example> pose(Objective const& objective, std::span<Window const> windows, Random random) {
+    std::vector<Example> examples;
+    for (auto const& window : windows) {
+        examples.push_back(
+            {.tokens = window.tokens, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}});
+        objective.pose(window, random, examples.back());
+    }
+    return examples;
+}
+
+Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
+             at::Device device) {
+    if (examples.empty()) return {};
+    std::vector<std::vector<std::int64_t>> rows;
+    for (auto const& example : examples) rows.push_back(example.tokens);
+    auto const batch = TokenBatch::from(rows, device);
+    at::Tensor const hidden = model.forward(batch).hidden.flatten(0, 1); // B T x D
+    std::int64_t const width = batch.tokens.size(1);
+    Score score;
+    at::Tensor loss; // of this share
+    auto const add = [&](Sums const& sums, Answers& into, std::int64_t places) {
+        into = sums.answers;
+        at::Tensor const share = sums.loss / static_cast<double>(places);
+        loss = loss.defined() ? loss + share : share;
+    };
+    if (auto const answers = joined(examples, &Example::letters); !answers.empty()) {
+        at::Tensor const places = flat_places(examples, &Example::letter_places, width, device);
+        at::Tensor const logits = model.logits(hidden.index_select(0, places)); // M x 33
+        at::Tensor const targets = at::tensor(answers, at::kLong).to(device);   // M
+        add(sums_of(at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum), at::argmax(logits, 1).eq(targets)),
+            score.letters, letters);
+    }
+    if (auto const answers = joined(examples, &Example::frequencies); !answers.empty()) {
+        at::Tensor const places = flat_places(examples, &Example::column_places, width, device);
+        at::Tensor const logits = model.logits(hidden.index_select(0, places));                              // M x 33
+        at::Tensor const expected = at::tensor(answers, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
+        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));  // M x 20
+        add(sums_of(-(expected * predicted).sum(), at::argmax(predicted, 1).eq(at::argmax(expected, 1))), score.columns,
+            columns);
+    }
+    if (loss.defined() && loss.requires_grad()) loss.backward();
+    return score;
+}
+
+std::span<Example const> part_of(std::span<Example const> examples, std::size_t index, std::size_t count) {
+    std::size_t total = 0;
+    for (auto const& example : examples) total += example.tokens.size();
+    // An example belongs to the part that its middle falls into.
+    std::size_t begin = examples.size(), end = examples.size(), before = 0;
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+        std::size_t const tokens = examples[i].tokens.size();
+        std::size_t const part = (2 * before + tokens) * count / (2 * total);
+        before += tokens;
+        if (part >= index) begin = std::min(begin, i);
+        if (part > index) end = std::min(end, i);
+    }
+    return examples.subspan(begin, end - begin);
+}
+
+} // namespace tape
