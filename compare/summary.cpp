@@ -182,6 +182,16 @@ std::string plain_headline(Result const& result, Analysis const& analysis) {
            ". No alignment arm stands beside a language model here, so the page's question is not asked.";
 }
 
+/// Whether the one-hot arm's value is above every other's.
+bool sequence_alone_is_best(TaskAnalysis const& task) {
+    auto const is_sequence = [](auto const& arm) { return arm.arm == "onehot"; };
+    auto const value = [](auto const& arm) { return arm.metrics.front().interval.value; };
+    auto const sequence = std::ranges::find_if(task.arms, is_sequence);
+    return sequence != task.arms.end() && std::ranges::all_of(task.arms, [&](auto const& arm) {
+               return is_sequence(arm) || value(arm) < value(*sequence);
+           });
+}
+
 } // namespace
 
 std::string best_arm(TaskAnalysis const& task) {
@@ -200,6 +210,11 @@ Verdict make_verdict(Result const& result, Analysis const& analysis) {
         if (c > 0) verdict.sentences.push_back(sources_headline(sources[c]));
         add_detail(verdict, sources[c], sources[c].a, sources[c].b);
     }
+    std::vector<std::string> sequence_best;
+    for (std::size_t t = 0; t < result.tasks.size(); ++t)
+        if (sequence_alone_is_best(analysis.tasks[t])) sequence_best.push_back(short_title(result, t));
+    if (!sources.empty() && !sequence_best.empty())
+        verdict.sentences.push_back("The sequence alone (onehot) has the highest value on " + joined(sequence_best) + ".");
     add_scores(verdict, contests_of(result, analysis, Question::joined),
                [](Contest const& c) { return "Joined (" + c.a + ") against the better of its parts"; });
     add_scores(verdict, contests_of(result, analysis, Question::pretraining),

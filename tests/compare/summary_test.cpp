@@ -65,6 +65,15 @@ TEST(Verdict, SaysWhoWinsOnHowManyTasks) {
     EXPECT_TRUE(verdict.cautions.empty());
 }
 
+TEST(Verdict, SaysWhereTheSequenceAloneIsBest) {
+    Story story{{{made_difference("msa", "transformer", Question::sources, .06, .01, .001)},
+                 {made_difference("msa", "transformer", Question::sources, .06, .01, .001)}}};
+    story.analysis.tasks[1].arms[0].metrics.front().interval.value = .6;
+    auto const sentences = make_verdict(story.result, story.analysis).sentences;
+    ASSERT_EQ(sentences.size(), 2U);
+    EXPECT_EQ(sentences[1], "The sequence alone (onehot) has the highest value on Task 1.");
+}
+
 TEST(Verdict, AUnionThatIsWorseHasANegativeDifference) {
     Story const story{{{made_difference("msa+transformer", "msa", Question::joined, -.2, .05, .001)}}};
     auto const sentences = make_verdict(story.result, story.analysis).sentences;
