@@ -139,7 +139,7 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     program = arguments.bin / "tape-embed"
     proteins = read_proteins(arguments.fasta, arguments.proteins)
-    table = ["#encoder\tprecision\tprogram\tproteins\tresidues\tresidues_per_second\tprocess\tshare_of_matmul\tpeak_MB"]
+    table = ["#encoder\tprecision\tprogram\tproteins\tresidues\tresidues_per_second\tprocess\tshare_of_matmul"]
     rates = {name: 0.0 for name in TYPES}
 
     def measure_rates():
