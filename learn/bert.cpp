@@ -1,19 +1,16 @@
 #include "learn/bert.hpp"
 
 #include "data/error.hpp"
-#include "data/hash.hpp"
-#include "data/io.hpp"
 #include "data/text.hpp"
 #include "learn/checkpoint.hpp"
 #include "learn/device.hpp"
+#include "learn/drawn_tensors.hpp"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/normal.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
@@ -24,50 +21,15 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <sstream>
 
 namespace tape {
 namespace {
 
 constexpr char const* algorithm_version = "bert-2";
-constexpr std::string_view protbert_letters = "LAGVESIKRDTPNQFYMHCWXUBZO";
-constexpr std::string_view iupac_letters = "ABCDEFGHIKLMNOPQRSTUVWXYZ";
-constexpr std::string_view amino_letters = "ACDEFGHIKLMNPQRSTVWY";
 constexpr double initial_deviation = 0.02;
-
-void set_letter(BertVocabulary& words, char letter, std::int64_t token) {
-    auto const low = static_cast<unsigned char>(std::tolower(static_cast<unsigned char>(letter)));
-    words.letters[static_cast<unsigned char>(letter)] = words.letters[low] = static_cast<std::int16_t>(token);
-}
-
-std::int64_t place_of(BertVocabulary const& words, std::string const& name) {
-    auto const found = std::ranges::find(words.names, name);
-    return found == words.names.end() ? -1 : found - words.names.begin();
-}
-
-/// Letters to tokens: those of `as_x` are read as X, those that have no token as `unknown`.
-BertVocabulary with_letters(BertVocabulary words, std::string const& unknown, std::string_view as_x) {
-    words.letters.fill(static_cast<std::int16_t>(place_of(words, unknown)));
-    for (std::size_t token = 0; token < words.names.size(); ++token)
-        if (words.names[token].size() == 1) set_letter(words, words.names[token][0], static_cast<std::int64_t>(token));
-    for (char const letter : as_x) set_letter(words, letter, place_of(words, "X"));
-    return words;
-}
-
-BertVocabulary hugging_face_vocabulary(std::vector<std::string> names) {
-    BertVocabulary words{.names = std::move(names)};
-    words.padding = place_of(words, "[PAD]"), words.mask = place_of(words, "[MASK]");
-    words.start = place_of(words, "[CLS]"), words.end = place_of(words, "[SEP]");
-    return with_letters(std::move(words), "[UNK]", "UZOB");
-}
-
-void add_letters(std::vector<std::string>& names, std::string_view letters) {
-    for (char const letter : letters) names.emplace_back(1, letter);
-}
 
 nlohmann::json const* type_field(nlohmann::json const& json) {
     return json.is_object() && json.contains("model_type") ? &json.at("model_type") : nullptr;
@@ -75,36 +37,28 @@ nlohmann::json const* type_field(nlohmann::json const& json) {
 
 /// The weights of a network as BertForMaskedLM names them, drawn as BERT draws them.
 NamedTensors drawn_tensors(BertConfig const& config, std::int64_t vocabulary, std::uint64_t seed) {
-    auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-    NamedTensors tensors;
-    auto const draw = [&](std::string const& name, std::int64_t rows, std::int64_t columns) {
-        tensors[name] = at::normal(0.0, initial_deviation, {rows, columns}, generator, at::TensorOptions{at::kFloat});
-    };
-    auto const linear = [&](std::string const& name, std::int64_t out, std::int64_t in) {
-        draw(name + ".weight", out, in);
-        tensors[name + ".bias"] = at::zeros({out});
-    };
+    DrawnTensors drawn{seed};
     std::int64_t const d = config.hidden, f = config.feed_forward;
-    auto const norm = [&](std::string const& name) {
-        tensors[name + ".weight"] = at::ones({d}), tensors[name + ".bias"] = at::zeros({d});
+    auto const linear = [&](std::string const& name, std::int64_t out, std::int64_t in) {
+        drawn.normal_linear(name, out, in, initial_deviation);
     };
-    draw("bert.embeddings.word_embeddings.weight", vocabulary, d);
-    draw("bert.embeddings.position_embeddings.weight", config.positions, d);
-    draw("bert.embeddings.token_type_embeddings.weight", config.token_types, d);
-    norm("bert.embeddings.LayerNorm");
+    drawn.normal("bert.embeddings.word_embeddings.weight", {vocabulary, d}, initial_deviation);
+    drawn.normal("bert.embeddings.position_embeddings.weight", {config.positions, d}, initial_deviation);
+    drawn.normal("bert.embeddings.token_type_embeddings.weight", {config.token_types, d}, initial_deviation);
+    drawn.norm("bert.embeddings.LayerNorm", d);
     for (int i = 0; i < config.layers; ++i) {
         std::string const prefix = "bert.encoder.layer." + std::to_string(i) + ".";
         for (char const* const part : {"query", "key", "value"}) linear(prefix + "attention.self." + part, d, d);
         linear(prefix + "attention.output.dense", d, d);
-        norm(prefix + "attention.output.LayerNorm");
+        drawn.norm(prefix + "attention.output.LayerNorm", d);
         linear(prefix + "intermediate.dense", f, d);
         linear(prefix + "output.dense", d, f);
-        norm(prefix + "output.LayerNorm");
+        drawn.norm(prefix + "output.LayerNorm", d);
     }
     linear("cls.predictions.transform.dense", d, d);
-    norm("cls.predictions.transform.LayerNorm");
-    tensors["cls.predictions.bias"] = at::zeros({vocabulary});
-    return tensors;
+    drawn.norm("cls.predictions.transform.LayerNorm", d);
+    drawn.constant("cls.predictions.bias", {vocabulary}, 0);
+    return drawn.tensors();
 }
 
 std::vector<std::string> joined_names(std::vector<std::string> const& bases, std::string const& end) {
@@ -114,48 +68,6 @@ std::vector<std::string> joined_names(std::vector<std::string> const& bases, std
 }
 
 } // namespace
-
-BertVocabulary BertVocabulary::protbert() {
-    std::vector<std::string> names{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    add_letters(names, protbert_letters);
-    return hugging_face_vocabulary(std::move(names));
-}
-
-BertVocabulary BertVocabulary::iupac() {
-    std::vector<std::string> names{"<pad>", "<mask>", "<cls>", "<sep>", "<unk>"};
-    add_letters(names, iupac_letters);
-    BertVocabulary words{.names = std::move(names), .padding = 0, .mask = 1, .start = 2, .end = 3};
-    return with_letters(std::move(words), "<unk>", "J");
-}
-
-BertVocabulary BertVocabulary::from_file(std::filesystem::path const& file) {
-    std::vector<std::string> names;
-    std::istringstream lines{read_text(file, std::uint64_t{1} << 20)};
-    for (std::string line; std::getline(lines, line);) {
-        if (line.ends_with('\r')) line.pop_back();
-        names.push_back(line);
-    }
-    auto const require_token = [&](std::string const& name) {
-        if (std::ranges::find(names, name) == names.end())
-            throw data_error{file.string() + ": has no token " + shown(name) + "; expected a vocabulary of residues"};
-    };
-    for (char const* const special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "X"}) require_token(special);
-    for (char const letter : amino_letters) require_token(std::string(1, letter));
-    return hugging_face_vocabulary(std::move(names));
-}
-
-std::vector<std::int64_t> BertVocabulary::wrapped(std::string_view residues) const {
-    std::vector<std::int64_t> row{start};
-    for (char const letter : residues) row.push_back(letters[static_cast<unsigned char>(letter)]);
-    row.push_back(end);
-    return row;
-}
-
-void BertVocabulary::require_size(nlohmann::json const& json, std::string const& origin) const {
-    if (positive_field(json, "vocab_size", origin) != static_cast<int>(names.size()))
-        throw data_error{origin + ": 'vocab_size' is " + json.at("vocab_size").dump() + "; the vocabulary has " +
-                         std::to_string(names.size()) + " tokens"};
-}
 
 std::int64_t BertConfig::parameter_count(std::int64_t tokens) const {
     std::int64_t const d = hidden, f = feed_forward;
@@ -192,7 +104,7 @@ BertConfig bert_config(nlohmann::json const& json, std::string const& origin) {
 
 BertEncoder::BertEncoder(std::filesystem::path const& directory, std::optional<std::uint64_t> seed,
                          Options const& options)
-    : MaskedEncoder{options} {
+    : VocabularyEncoder{options} {
     auto const json = read_config(directory);
     std::string const origin = (directory / "config.json").string();
     config_ = bert_config(json, origin);
@@ -201,22 +113,12 @@ BertEncoder::BertEncoder(std::filesystem::path const& directory, std::optional<s
     else
         words_ = type_field(json) ? BertVocabulary::protbert() : BertVocabulary::iupac();
     words_.require_size(json, origin);
-    auto const size = static_cast<std::int64_t>(words_.names.size());
-    std::string what = json.dump();
-    for (auto const& name : words_.names) what += " " + name;
-    Checkpoint checkpoint; // stays mapped until its tensors are taken
-    if (seed) {
-        checkpoint.tensors = drawn_tensors(config_, size, *seed);
-        what += " drawn from seed " + std::to_string(*seed);
-    } else {
-        checkpoint = read_checkpoint(directory);
-        what += checkpoint.hashes;
-    }
-    c10::InferenceMode const inference;
-    WeightReader weights{std::move(checkpoint.tensors), directory.string()};
-    take(weights);
-    unused_ = weights.unused();
-    hash_ = tape::content_hash(what + precision_name(options.precision) + algorithm_version);
+    std::string shape = json.dump();
+    for (auto const& name : words_.names) shape += " " + name;
+    load(
+        {directory, seed, shape, algorithm_version},
+        [&](std::int64_t size, std::uint64_t chosen) { return drawn_tensors(config_, size, chosen); },
+        [&](WeightReader& weights) { take(weights); });
 }
 
 PackedLinear BertEncoder::prepared(at::Tensor const& weight, at::Tensor const& bias) const {
@@ -289,7 +191,7 @@ std::vector<std::int64_t> BertEncoder::tokens(Protein const& protein) const {
         throw data_error{"protein " + shown(protein.id) + " has " + std::to_string(protein.residues.size()) +
                          " residues; this model reads at most " +
                          std::to_string(longest - std::min<std::size_t>(longest, 2))};
-    return words_.wrapped(protein.residues);
+    return VocabularyEncoder::tokens(protein);
 }
 
 at::Tensor BertEncoder::normed(at::Tensor const& x, Norm const& norm) const {
@@ -304,8 +206,7 @@ at::Tensor BertEncoder::input_of(at::Tensor const& tokens) const {
 std::pair<at::Tensor, at::Tensor> BertEncoder::attend(Layer const& layer, at::Tensor const& x, at::Tensor const& mask,
                                                       bool keep_probabilities) const {
     std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.hidden / heads;
-    auto const parts =
-        layer.qkv(x).view({batch, length, 3, heads, size}).unbind(2); // each B x T x heads x size
+    auto const parts = layer.qkv(x).view({batch, length, 3, heads, size}).unbind(2); // each B x T x heads x size
     at::Tensor const q = parts[0].transpose(1, 2), k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);
     at::Tensor mixed, probabilities; // B x heads x T x size, B x heads x T x T
     if (keep_probabilities) {

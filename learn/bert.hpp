@@ -1,41 +1,18 @@
 #pragma once
 
-#include "learn/masked_encoder.hpp"
 #include "learn/named_tensors.hpp"
 #include "learn/packed_linear.hpp"
+#include "learn/vocabulary_encoder.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace tape {
-
-/// What a BERT reads: one token a residue between a start and an end token.
-struct BertVocabulary {
-    std::vector<std::string> names; ///< by token
-    std::int64_t padding = 0, mask = 0, start = 0, end = 0;
-    std::array<std::int16_t, 256> letters{}; ///< token of a letter, either case
-
-    /// ProtBert (Elnaggar et al., IEEE TPAMI 44:7112, 2022): [PAD] [UNK] [CLS] [SEP] [MASK] L A G V E S I K R D T P N Q
-    /// F Y M H C W X U B Z O; U, Z, O and B are read as X, as in its training, and J is [UNK].
-    static BertVocabulary protbert();
-    /// TAPE's IUPAC vocabulary (Rao et al., NeurIPS 2019): <pad> <mask> <cls> <sep> <unk> A B C ... Z without J, which
-    /// TAPE refuses and is read as X here.
-    static BertVocabulary iupac();
-    /// A Hugging Face vocab.txt over residues. @throws data_error if a special token or an amino acid is missing
-    static BertVocabulary from_file(std::filesystem::path const& file);
-
-    /// Start token, residues, end token.
-    [[nodiscard]] std::vector<std::int64_t> wrapped(std::string_view residues) const;
-    /// @throws data_error unless a config.json's 'vocab_size' is this vocabulary's
-    void require_size(nlohmann::json const& json, std::string const& origin) const;
-};
 
 /// Shape of BERT (Devlin et al., NAACL 2019): post-norm, learned positions, GELU with the error function.
 struct BertConfig {
@@ -55,7 +32,7 @@ BertConfig bert_config(nlohmann::json const& json, std::string const& origin);
 /// Reads a folder's config.json, vocab.txt if there is one (else ProtBert's vocabulary, or TAPE's) and weights:
 /// Hugging Face's BertForMaskedLM or BertModel, or TAPE's ProteinBert (its head stands under `mlm.`). A model without
 /// its language-model head gives embeddings only; its pooling layer reads the start token.
-class BertEncoder : public MaskedEncoder {
+class BertEncoder : public VocabularyEncoder {
   public:
     /// @param seed  draws fresh weights of the same shape instead
     /// @throws data_error naming the file or tensor that is missing or wrong
@@ -63,21 +40,13 @@ class BertEncoder : public MaskedEncoder {
 
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] int width() const override { return config_.hidden; }
-    [[nodiscard]] std::vector<std::string> logit_names() const override { return words_.names; }
     [[nodiscard]] int layers() const override { return config_.layers; }
     [[nodiscard]] int heads() const override { return config_.heads; }
-    [[nodiscard]] bool has_contact_head() const override { return false; }
     [[nodiscard]] bool has_token_head() const override { return head_.has_value(); }
     [[nodiscard]] bool has_pooler() const override { return pooler_.has_value(); }
-    [[nodiscard]] std::string content_hash() const override { return hash_; }
-    [[nodiscard]] std::vector<std::string> unused_tensors() const override { return unused_; }
     [[nodiscard]] std::vector<std::int64_t> tokens(Protein const& protein) const override;
 
   protected:
-    [[nodiscard]] Vocabulary vocabulary() const override { return {words_.padding, words_.mask}; }
-    [[nodiscard]] std::int64_t token(char letter) const override {
-        return words_.letters[static_cast<unsigned char>(letter)];
-    }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
     [[nodiscard]] bool packs() const override { return options_.device.is_cpu(); }
     [[nodiscard]] at::Tensor forward_packed(PackedTokens const& batch, int layer) const override;
@@ -113,14 +82,11 @@ class BertEncoder : public MaskedEncoder {
                                                            at::Tensor const& mask, bool keep_probabilities) const;
 
     BertConfig config_;
-    BertVocabulary words_;
     at::Tensor embedding_, positions_, type_; // V x D, P x D, D
     Norm embedding_norm_;
     std::vector<Layer> layers_;
     std::optional<Head> head_;
     std::optional<PackedLinear> pooler_; // tanh(W x + b) of the start token
-    std::vector<std::string> unused_;
-    std::string hash_;
 };
 
 } // namespace tape

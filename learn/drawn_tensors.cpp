@@ -28,6 +28,10 @@ void DrawnTensors::linear(std::string const& name, std::int64_t out, std::int64_
     uniform(name + ".weight", {out, in}, bound), uniform(name + ".bias", {out}, bound);
 }
 
+void DrawnTensors::normal_linear(std::string const& name, std::int64_t out, std::int64_t in, double deviation) {
+    normal(name + ".weight", {out, in}, deviation), constant(name + ".bias", {out}, 0);
+}
+
 void DrawnTensors::norm(std::string const& name, std::int64_t width) {
     constant(name + ".weight", {width}, 1), constant(name + ".bias", {width}, 0);
 }

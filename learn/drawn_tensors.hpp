@@ -21,6 +21,8 @@ class DrawnTensors {
     void constant(std::string const& name, std::vector<std::int64_t> const& shape, double value);
     /// NAME.weight (out x in) and NAME.bias as PyTorch draws a Linear: uniform within 1 / sqrt(in).
     void linear(std::string const& name, std::int64_t out, std::int64_t in);
+    /// The same as BERT draws it: NAME.weight normal, NAME.bias = 0.
+    void normal_linear(std::string const& name, std::int64_t out, std::int64_t in, double deviation);
     /// NAME.weight = 1 and NAME.bias = 0.
     void norm(std::string const& name, std::int64_t width);
 

@@ -1,9 +1,8 @@
 #pragma once
 
-#include "learn/bert.hpp"
 #include "learn/lstm_layer.hpp"
-#include "learn/masked_encoder.hpp"
 #include "learn/named_tensors.hpp"
+#include "learn/vocabulary_encoder.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -38,7 +37,7 @@ TapeLstmConfig tape_lstm_config(nlohmann::json const& json, std::string const& o
 /// for both directions, its bias added twice (paper: one over both); a pooling layer, tanh(W sum_k a_k h_k + b) over
 /// the stacks' final states (paper: attention in the task's head). Not followed: the port's final forward state of a
 /// padded protein is that behind the padding, so its pooling depends on the batch; here it is behind the end token.
-class TapeLstmEncoder : public MaskedEncoder {
+class TapeLstmEncoder : public VocabularyEncoder {
   public:
     /// @param model  folder, or weight file with config.json beside it; empty = the published shape, for a drawn
     /// network
@@ -48,24 +47,13 @@ class TapeLstmEncoder : public MaskedEncoder {
 
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] int width() const override { return 2 * config_.hidden; }
-    [[nodiscard]] std::vector<std::string> logit_names() const override { return words_.names; }
     [[nodiscard]] int layers() const override { return config_.layers; }
     [[nodiscard]] int heads() const override { return 0; }
-    [[nodiscard]] bool has_contact_head() const override { return false; }
     [[nodiscard]] bool has_token_head() const override { return head_.has_value(); }
     [[nodiscard]] bool has_pooler() const override { return pooler_.has_value(); }
     [[nodiscard]] bool sees_itself() const override { return false; }
-    [[nodiscard]] std::string content_hash() const override { return hash_; }
-    [[nodiscard]] std::vector<std::string> unused_tensors() const override { return unused_; }
-    [[nodiscard]] std::vector<std::int64_t> tokens(Protein const& protein) const override {
-        return words_.wrapped(protein.residues);
-    }
 
   protected:
-    [[nodiscard]] Vocabulary vocabulary() const override { return {words_.padding, words_.mask}; }
-    [[nodiscard]] std::int64_t token(char letter) const override {
-        return words_.letters[static_cast<unsigned char>(letter)];
-    }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
     /// @param context  N x 2H, the states beside each token
     [[nodiscard]] at::Tensor token_logits(at::Tensor const& context) const override;
@@ -82,13 +70,10 @@ class TapeLstmEncoder : public MaskedEncoder {
     void take(WeightReader& weights);
 
     TapeLstmConfig config_;
-    BertVocabulary words_ = BertVocabulary::iupac();
     at::Tensor embedding_; // V x input
     std::vector<LstmLayer> forward_, reverse_;
     std::optional<Head> head_;
     std::optional<Pooler> pooler_;
-    std::vector<std::string> unused_;
-    std::string hash_;
 };
 
 } // namespace tape

@@ -1,7 +1,6 @@
 #include "learn/tape_resnet.hpp"
 
 #include "data/error.hpp"
-#include "data/hash.hpp"
 #include "learn/checkpoint.hpp"
 #include "learn/device.hpp"
 #include "learn/drawn_tensors.hpp"
@@ -45,8 +44,7 @@ NamedTensors drawn_tensors(TapeResNetConfig const& config, std::int64_t vocabula
     DrawnTensors drawn{seed};
     std::int64_t const d = config.hidden;
     auto const linear = [&](std::string const& name, std::int64_t out) {
-        drawn.normal(name + ".weight", {out, d}, initial_deviation);
-        drawn.constant(name + ".bias", {out}, 0);
+        drawn.normal_linear(name, out, d, initial_deviation);
     };
     drawn.normal("resnet.embeddings.word_embeddings.weight", {vocabulary, d}, initial_deviation);
     drawn.norm("resnet.embeddings.layer_norm", d);
@@ -92,29 +90,14 @@ TapeResNetConfig tape_resnet_config(nlohmann::json const& json, std::string cons
 
 TapeResNetEncoder::TapeResNetEncoder(std::filesystem::path const& model, std::optional<std::uint64_t> seed,
                                      Options const& options)
-    : MaskedEncoder{options} {
-    auto const size = static_cast<std::int64_t>(words_.names.size());
-    std::string what = "published shape";
-    if (!model.empty()) {
-        auto const json = read_config(folder_of(model));
-        std::string const origin = (folder_of(model) / "config.json").string();
+    : VocabularyEncoder{options, BertVocabulary::iupac()} {
+    std::string const shape = read_shape(model, [&](nlohmann::json const& json, std::string const& origin) {
         config_ = tape_resnet_config(json, origin);
-        words_.require_size(json, origin);
-        what = json.dump();
-    }
-    Checkpoint checkpoint; // stays mapped until its tensors are taken
-    if (seed) {
-        checkpoint.tensors = drawn_tensors(config_, size, *seed);
-        what += " drawn from seed " + std::to_string(*seed);
-    } else {
-        checkpoint = read_checkpoint(model);
-        what += checkpoint.hashes;
-    }
-    c10::InferenceMode const inference;
-    WeightReader weights{std::move(checkpoint.tensors), model.string()};
-    take(weights);
-    unused_ = weights.unused();
-    hash_ = tape::content_hash(what + precision_name(options.precision) + algorithm_version);
+    });
+    load(
+        {model, seed, shape, algorithm_version},
+        [&](std::int64_t size, std::uint64_t chosen) { return drawn_tensors(config_, size, chosen); },
+        [&](WeightReader& weights) { take(weights); });
 }
 
 TapeResNetEncoder::Linear TapeResNetEncoder::take_linear(WeightReader& weights, std::string const& name,

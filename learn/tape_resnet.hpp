@@ -1,8 +1,7 @@
 #pragma once
 
-#include "learn/bert.hpp"
-#include "learn/masked_encoder.hpp"
 #include "learn/named_tensors.hpp"
+#include "learn/vocabulary_encoder.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -39,7 +38,7 @@ TapeResNetConfig tape_resnet_config(nlohmann::json const& json, std::string cons
 /// Not followed: the port numbers positions down from the padded length, so its results depend on the batch; here they
 /// count down from the protein's own length, which is what it does to a protein alone. Its pooling layer takes a
 /// softmax over an axis of size 1 and so adds up all tokens; here the softmax is over the residues, as its names say.
-class TapeResNetEncoder : public MaskedEncoder {
+class TapeResNetEncoder : public VocabularyEncoder {
   public:
     /// @param model  folder, or weight file with config.json beside it; empty = the port's shape, for a drawn network
     /// @param seed   draws fresh weights of the same shape instead, as the port does
@@ -48,23 +47,12 @@ class TapeResNetEncoder : public MaskedEncoder {
 
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] int width() const override { return config_.hidden; }
-    [[nodiscard]] std::vector<std::string> logit_names() const override { return words_.names; }
     [[nodiscard]] int layers() const override { return config_.layers; }
     [[nodiscard]] int heads() const override { return 0; }
-    [[nodiscard]] bool has_contact_head() const override { return false; }
     [[nodiscard]] bool has_token_head() const override { return head_.has_value(); }
     [[nodiscard]] bool has_pooler() const override { return pooler_.has_value(); }
-    [[nodiscard]] std::string content_hash() const override { return hash_; }
-    [[nodiscard]] std::vector<std::string> unused_tensors() const override { return unused_; }
-    [[nodiscard]] std::vector<std::int64_t> tokens(Protein const& protein) const override {
-        return words_.wrapped(protein.residues);
-    }
 
   protected:
-    [[nodiscard]] Vocabulary vocabulary() const override { return {words_.padding, words_.mask}; }
-    [[nodiscard]] std::int64_t token(char letter) const override {
-        return words_.letters[static_cast<unsigned char>(letter)];
-    }
     [[nodiscard]] Output forward(at::Tensor const& tokens, bool padded, bool attentions, int layer) const override;
     [[nodiscard]] at::Tensor token_logits(at::Tensor const& hidden) const override;
 
@@ -102,14 +90,11 @@ class TapeResNetEncoder : public MaskedEncoder {
     [[nodiscard]] at::Tensor pooled(at::Tensor const& x, at::Tensor const& lengths) const;
 
     TapeResNetConfig config_;
-    BertVocabulary words_ = BertVocabulary::iupac();
     at::Tensor embedding_, frequencies_; // V x D, D / 2 (float64)
     std::optional<Norm> embedding_norm_;
     std::vector<Block> blocks_;
     std::optional<Head> head_;
     std::optional<Pooler> pooler_;
-    std::vector<std::string> unused_;
-    std::string hash_;
 };
 
 } // namespace tape
