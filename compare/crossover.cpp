@@ -1,6 +1,8 @@
 #include "compare/crossover.hpp"
 
+#include "compare/summary.hpp"
 #include "compare/svg.hpp"
+#include "data/text.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,16 +11,11 @@ namespace tape {
 
 namespace {
 
-std::string interval_text(Interval const& i) {
-    return signed_number(i.value) + " [" + signed_number(i.low) + ", " + signed_number(i.high) + "]";
-}
-
 /// "1-4 and 8-20"
 std::string labels_of(GroupedEstimates const& grouping, std::vector<std::size_t> const& groups) {
-    std::string text;
-    for (std::size_t k = 0; k < groups.size(); ++k)
-        text += (k == 0 ? "" : k + 1 == groups.size() ? " and " : ", ") + grouping.groups[groups[k]].label;
-    return text;
+    std::vector<std::string> labels;
+    for (auto const group : groups) labels.push_back(grouping.groups[group].label);
+    return joined(labels);
 }
 
 std::string attribute_text(std::string const& attribute) {
@@ -47,8 +44,9 @@ std::string union_text(GroupedEstimates const& grouping, Crossover const& crosso
     if (crossover.ahead.empty()) return {};
     auto const best = *std::ranges::max_element(crossover.ahead, {},
                                                 [&](std::size_t g) { return grouping.groups[g].gaps[gap].value; });
+    Interval const& most = grouping.groups[best].gaps[gap];
     return "by " + attribute_text(grouping.attribute) + " at " + labels_of(grouping, crossover.ahead) + ", most at " +
-           grouping.groups[best].label + " (" + interval_text(grouping.groups[best].gaps[gap]) + ")";
+           grouping.groups[best].label + " (" + signed_interval(most.value, most.low, most.high) + ")";
 }
 
 void append(std::string& text, std::string const& part) {
@@ -74,15 +72,6 @@ std::string task_sentence(TaskAnalysis const& task) {
     return models;
 }
 
-/// The title without its metric unless another task shares it.
-std::string title_in(Result const& result, std::size_t task) {
-    auto const stem = [](std::string const& title) { return title.substr(0, title.find(" (")); };
-    std::string const& own = result.tasks[task].task.title;
-    auto const alike = std::ranges::count_if(
-        result.tasks, [&](TaskResult const& other) { return stem(other.task.title) == stem(own); });
-    return alike > 1 ? own : stem(own);
-}
-
 } // namespace
 
 Crossover find_crossover(GroupedEstimates const& grouping, std::size_t gap) {
@@ -104,7 +93,7 @@ std::string crossover_headline(Result const& result, Analysis const& analysis) {
         for (auto const& grouping : task.groupings) {
             groupings += grouping.ordered;
             if (grouping.ordered && find_crossover(grouping, 0).seen())
-                append(seen, title_in(result, t) + " by " + attribute_text(grouping.attribute));
+                append(seen, short_title(result, t) + " by " + attribute_text(grouping.attribute));
         }
     }
     if (groupings == 0) return {};
@@ -120,7 +109,7 @@ std::vector<std::string> crossover_sentences(Result const& result, Analysis cons
     std::vector<std::string> sentences;
     for (std::size_t t = 0; t < result.tasks.size(); ++t)
         if (auto const text = task_sentence(analysis.tasks[t]); !text.empty())
-            sentences.push_back(title_in(result, t) + ": " + text + ".");
+            sentences.push_back(short_title(result, t) + ": " + text + ".");
     return sentences;
 }
 

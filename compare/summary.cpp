@@ -2,6 +2,7 @@
 
 #include "compare/published.hpp"
 #include "compare/svg.hpp"
+#include "data/text.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -17,22 +18,6 @@ std::string interval_text(Interval const& interval, int digits = 3) {
     return "[" + fixed_number(interval.low, digits) + ", " + fixed_number(interval.high, digits) + "]";
 }
 
-std::string joined(std::vector<std::string> const& parts) {
-    std::string text;
-    for (std::size_t i = 0; i < parts.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
-    return text;
-}
-
-/// The title without its metric, "Contacts", unless two tasks would share it.
-std::string short_title(Result const& result, std::size_t task) {
-    auto const stem = [](std::string const& title) { return title.substr(0, title.find(" (")); };
-    std::string const own = stem(result.tasks[task].task.title);
-    auto const alike = std::count_if(result.tasks.begin(), result.tasks.end(),
-                                     [&](TaskResult const& t) { return stem(t.task.title) == own; });
-    return alike > 1 ? result.tasks[task].task.title : own;
-}
-
 std::string tasks_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " task" : " tasks"); }
 
 /// One pair of arms over all tasks.
@@ -46,8 +31,7 @@ struct Contest {
 std::string outcome_text(std::string const& title, Difference const& d, bool towards_b) {
     Interval const& i = d.interval;
     Interval const shown = towards_b ? Interval{-i.value, -i.high, -i.low} : i;
-    return title + " " + signed_number(shown.value) + " [" + signed_number(shown.low) + ", " +
-           signed_number(shown.high) + "]";
+    return title + " " + signed_interval(shown.value, shown.low, shown.high);
 }
 
 /// Contests of one question; a union's opponent differs from task to task, so that its contests share a name for b.
@@ -194,6 +178,14 @@ bool sequence_alone_is_best(TaskAnalysis const& task) {
 
 } // namespace
 
+std::string short_title(Result const& result, std::size_t task) {
+    auto const stem = [](std::string const& title) { return title.substr(0, title.find(" (")); };
+    std::string const own = stem(result.tasks[task].task.title);
+    auto const alike = std::count_if(result.tasks.begin(), result.tasks.end(),
+                                     [&](TaskResult const& t) { return stem(t.task.title) == own; });
+    return alike > 1 ? result.tasks[task].task.title : own;
+}
+
 std::string best_arm(TaskAnalysis const& task) {
     std::string best;
     double most = -INFINITY;
@@ -214,7 +206,8 @@ Verdict make_verdict(Result const& result, Analysis const& analysis) {
     for (std::size_t t = 0; t < result.tasks.size(); ++t)
         if (sequence_alone_is_best(analysis.tasks[t])) sequence_best.push_back(short_title(result, t));
     if (!sources.empty() && !sequence_best.empty())
-        verdict.sentences.push_back("The sequence alone (onehot) has the highest value on " + joined(sequence_best) + ".");
+        verdict.sentences.push_back("The sequence alone (onehot) has the highest value on " + joined(sequence_best) +
+                                    ".");
     add_scores(verdict, contests_of(result, analysis, Question::joined),
                [](Contest const& c) { return "Joined (" + c.a + ") against the better of its parts"; });
     add_scores(verdict, contests_of(result, analysis, Question::pretraining),

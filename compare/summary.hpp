@@ -29,6 +29,9 @@ std::string summary_tsv(Result const& result, Analysis const& analysis);
 /// TAPE's published lines. For documents that are made again, never edited.
 std::string summary_markdown(Result const& result, Analysis const& analysis);
 
+/// A task's title without its metric, "Contacts", unless two tasks would share it.
+std::string short_title(Result const& result, std::size_t task);
+
 /// Arm with the best headline value of a task; none if none is defined.
 std::string best_arm(TaskAnalysis const& task);
 

@@ -49,6 +49,10 @@ std::string signed_number(double value, int digits) {
     return text.find_first_not_of("0.") == std::string::npos ? text : "+" + text;
 }
 
+std::string signed_interval(double value, double low, double high) {
+    return signed_number(value) + " [" + signed_number(low) + ", " + signed_number(high) + "]";
+}
+
 std::string compact_number(double value, int digits) {
     std::string text = fixed_number(value, digits);
     if (text.find('.') == std::string::npos) return text;

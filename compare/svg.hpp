@@ -16,6 +16,8 @@ std::string compact_number(double value, int digits = 2);
 std::string fixed_number(double value, int digits = 3);
 /// The same with its sign, a true minus.
 std::string signed_number(double value, int digits = 3);
+/// "+0.120 [+0.100, +0.140]"
+std::string signed_interval(double value, double low, double high);
 
 /// "data:MIME;charset=utf-8,..." with everything percent-encoded that an attribute or a data URI cannot hold.
 std::string data_uri(std::string_view mime, std::string_view content);
