@@ -18,13 +18,6 @@ std::string labels_of(GroupedEstimates const& grouping, std::vector<std::size_t>
     return joined(labels);
 }
 
-std::string attribute_text(std::string const& attribute) {
-    if (attribute == "depth") return "alignment depth";
-    if (attribute == "num_mutations") return "number of mutations";
-    if (attribute == "identity") return "identity to training";
-    return attribute;
-}
-
 /// "by depth no crossover, A is behind B in 2 of 3 groups"
 std::string model_text(Gap const& gap, GroupedEstimates const& grouping, Crossover const& crossover) {
     std::string const by = "by " + attribute_text(grouping.attribute) + " ";
@@ -73,6 +66,14 @@ std::string task_sentence(TaskAnalysis const& task) {
 }
 
 } // namespace
+
+std::string attribute_text(std::string const& attribute) {
+    if (attribute == "depth") return "alignment depth";
+    if (attribute == "num_mutations") return "number of mutations";
+    if (attribute == "identity") return "identity to training";
+    if (attribute == "structure") return "structural class";
+    return attribute;
+}
 
 Crossover find_crossover(GroupedEstimates const& grouping, std::size_t gap) {
     Crossover crossover{.ahead = {}, .behind = {}, .groups = grouping.groups.size()};

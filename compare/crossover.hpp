@@ -16,6 +16,9 @@ struct Crossover {
 };
 Crossover find_crossover(GroupedEstimates const& grouping, std::size_t gap);
 
+/// "alignment depth" for "depth": what a grouping goes by, in words.
+std::string attribute_text(std::string const& attribute);
+
 /// Whether a crossover is seen anywhere, in one sentence; empty without groupings of a language model and an alignment.
 std::string crossover_headline(Result const& result, Analysis const& analysis);
 

@@ -134,14 +134,18 @@ class Grid {
     std::string key_of(TaskData const& data, Job const& job);
     bool is_complete(StoredRun const& stored, TaskData const& data, Job const& job) const;
     void prepare(TaskData const& data, Job const& job);
-    [[nodiscard]] int heads_at_once(TaskKind kind) const;
+    struct HeadThreads {
+        int heads, each; ///< heads side by side, threads of each
+    };
+    [[nodiscard]] HeadThreads head_threads(TaskKind kind) const;
     std::map<std::string, StoredRun> fit_missing(TaskData const& data, std::vector<Job> const& jobs);
     StoredRun fit(TaskData const& data, Job const& job, int threads);
     void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
                           std::vector<Job> const& jobs, Result& result) const;
     void add_alignments(TaskData const& data, TaskResult const& task, Result& result);
     void add_relatives(TaskData const& data, TaskResult& task);
-    std::vector<float> audited(std::string const& key, std::function<std::vector<float>()> const& compute) const;
+    std::vector<float> audited(std::string const& key, std::size_t proteins,
+                               std::function<std::vector<float>()> const& compute) const;
     void add_maps(std::vector<Example> const& sample, Result& result);
     void add_fluorescence_figures(TaskData const& data, Result& result);
     void say(std::string const& text) const;
@@ -210,10 +214,10 @@ void Grid::prepare(TaskData const& data, Job const& job) {
 /// Network heads train one thread each, several side by side: rounding inside matrix products depends on the number of
 /// threads, so that a head's answer would depend on it too, and two busy threads of one small head wait for each other
 /// most of the time. Exact heads sum in a fixed order and hold N x D features each: one after another, all threads.
-int Grid::heads_at_once(TaskKind kind) const {
-    bool const network = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
-    if (!network || plan_.options.device == "cuda") return 1;
-    return std::min(resolve_threads(plan_.options.threads), most_heads_at_once);
+Grid::HeadThreads Grid::head_threads(TaskKind kind) const {
+    if (kind != TaskKind::residue_class && kind != TaskKind::residue_pair) return {1, plan_.options.threads};
+    if (plan_.options.device == "cuda") return {1, 1};
+    return {std::min(resolve_threads(plan_.options.threads), most_heads_at_once), 1};
 }
 
 /// Every run of the jobs by key: found in the store, or fitted and stored as soon as it is done.
@@ -227,11 +231,10 @@ std::map<std::string, StoredRun> Grid::fit_missing(TaskData const& data, std::ve
         done.emplace(job.key, std::move(*stored));
     }
     for (auto const* job : missing) prepare(data, *job);
-    bool const network = data.task.kind == TaskKind::residue_class || data.task.kind == TaskKind::residue_pair;
-    int const threads = network ? 1 : plan_.options.threads;
-    parallel_for(missing.size(), heads_at_once(data.task.kind), [&](std::size_t k, int) {
+    auto const threads = head_threads(data.task.kind);
+    parallel_for(missing.size(), threads.heads, [&](std::size_t k, int) {
         auto& place = done.at(missing[k]->key);
-        place = fit(data, *missing[k], threads);
+        place = fit(data, *missing[k], threads.each);
         store_.store(missing[k]->key, place);
     });
     return done;
@@ -289,12 +292,15 @@ TaskResult Grid::run_task(TaskData const& data, Result& result) {
 }
 
 /// Identities of the leak audit from the cache, or computed and kept.
-std::vector<float> Grid::audited(std::string const& key, std::function<std::vector<float>()> const& compute) const {
+std::vector<float> Grid::audited(std::string const& key, std::size_t proteins,
+                                 std::function<std::vector<float>()> const& compute) const {
     auto const file =
         plan_.options.cache / "relatives" / (content_hash(std::to_string(audit_version) + '\n' + key) + ".json");
     if (std::filesystem::exists(file)) {
         auto const known = nlohmann::json::parse(read_text(file), nullptr, false);
-        if (known.is_array()) return known.get<std::vector<float>>();
+        if (known.is_array() && known.size() == proteins &&
+            std::ranges::all_of(known, [](auto const& identity) { return identity.is_number(); }))
+            return known.get<std::vector<float>>();
     }
     auto const identities = compute();
     std::filesystem::create_directories(file.parent_path());
@@ -307,8 +313,8 @@ void Grid::add_relatives(TaskData const& data, TaskResult& task) {
     auto const& options = plan_.options;
     auto const test = proteins_of({&data.test}), train = proteins_of({&data.train});
     auto const add = [&](std::string set, std::string name, std::string const& key, auto const& compute) {
-        task.relatives.push_back(
-            {std::move(set), std::move(name), relative_coverage, audited(data.hash + '\n' + key, compute)});
+        task.relatives.push_back({std::move(set), std::move(name), relative_coverage,
+                                  audited(data.hash + '\n' + key, test.size(), compute)});
     };
     add("training", std::to_string(train.size()) + " training proteins", "training",
         [&] { return closest_identities(test, train, options.threads); });

@@ -98,14 +98,6 @@ Svg draw_groups(std::vector<Series> const& series, GroupedEstimates const& group
     return svg;
 }
 
-std::string by_text(std::string const& attribute) {
-    if (attribute == "depth") return " by alignment depth";
-    if (attribute == "num_mutations") return " by number of mutations";
-    if (attribute == "identity") return " by identity to training";
-    if (attribute == "structure") return " by structural class";
-    return " by " + attribute;
-}
-
 std::string tsv_interval(Interval const& interval) {
     return fixed_number(interval.value, 6) + "\t" + fixed_number(interval.low, 6) + "\t" +
            fixed_number(interval.high, 6);
@@ -157,7 +149,7 @@ Figure crossover_figure(Result const& result, Analysis const& analysis) {
                 if (std::find(named.begin(), named.end(), key) == named.end()) named.push_back(key);
                 series.push_back(std::move(one));
             }
-            std::string const title = result.tasks[t].task.title + by_text(grouping.attribute);
+            std::string const title = result.tasks[t].task.title + " by " + attribute_text(grouping.attribute);
             figure.panels.push_back(
                 {title, draw_groups(series, grouping, "difference in " + task.metrics.front().name, title,
                                     "Paired differences within groups: " + names + ".", true)});
@@ -195,7 +187,7 @@ Figure group_figure(Result const& result, Analysis const& analysis) {
                                   std::to_string(group.examples) + "\t" + task.arms[a].arm + "\t" +
                                   tsv_interval(group.arms[a]) + "\n";
             if (grouping.attribute != "depth" && grouping.attribute != "num_mutations") continue;
-            std::string const title = result.tasks[t].task.title + by_text(grouping.attribute);
+            std::string const title = result.tasks[t].task.title + " by " + attribute_text(grouping.attribute);
             figure.panels.push_back(
                 {title, draw_groups(series, grouping, task.metrics.front().name, title,
                                     "Headline metric within groups of test examples, one line an arm.", false)});
