@@ -47,7 +47,7 @@ std::filesystem::path database_of(std::filesystem::path const& file, SourceSetti
 std::unique_ptr<FeatureSource> make_msa_source(SourceSpec const&, SourceSettings const& settings) {
     auto const& chosen = settings.alignments;
     MsaSourceOptions options{.directory = chosen.directory,
-                             .library = bundled_alignments(),
+                             .families = bundled_alignments(),
                              .database = {},
                              .rounds = chosen.rounds,
                              .parents = {},

@@ -432,7 +432,7 @@ void Grid::add_fluorescence_figures(TaskData const& data, Result& result) {
         std::ranges::move(load_split(data.task, split).examples, std::back_inserter(variants));
     // The bundled alignment, whatever the arms read: the figure is about the protein family.
     MsaSourceOptions options;
-    options.library = bundled_alignments();
+    options.families = bundled_alignments();
     options.threads = plan_.options.threads;
     MsaSource family{std::move(options)};
     Msa const alignment = family.alignment(variants.front().protein);

@@ -57,7 +57,7 @@ bool is_alignment(std::filesystem::path const& file) {
 }
 
 /// An alignment that many proteins may share.
-struct LibraryAlignment {
+struct FamilyAlignment {
     Msa msa;
     std::vector<float> entropy; ///< of its columns, nats
     std::string name, hash;
@@ -65,11 +65,11 @@ struct LibraryAlignment {
 
 /// How a protein gets its alignment. Proteins of one `text` share it.
 struct Route {
-    enum class Kind { ready, library, parent, own } kind = Kind::own;
+    enum class Kind { ready, family, parent, own } kind = Kind::own;
     std::string text; ///< all that decides the alignment: file contents and offsets, or the residues searched with
     std::filesystem::path file;
-    std::size_t library = 0;
-    Placement placement;  ///< on the library alignment
+    std::size_t family = 0;
+    Placement placement;  ///< on the family's alignment
     std::string searched; ///< residues of the query of a search
 };
 
@@ -218,7 +218,7 @@ std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::
 struct MsaSource::State {
     MsaSourceOptions options;
     std::optional<Searcher> searcher;
-    std::vector<LibraryAlignment> library;
+    std::vector<FamilyAlignment> families;
     std::vector<std::string> parents;
     std::unordered_map<std::size_t, std::vector<std::size_t>> parents_of_length;
     std::unordered_map<std::string, std::shared_ptr<Evidence const>>
@@ -287,12 +287,12 @@ struct MsaSource::State {
                 route.text = "ready " + hash_of(*file) + " " + protein.residues;
                 return route;
             }
-        if (!library.empty()) {
+        if (!families.empty()) {
             Codes const codes = codes_of(protein);
-            for (std::size_t l = 0; l < library.size(); ++l)
-                if (auto placement = place(codes, library[l].msa.rows.front().columns)) {
-                    route.kind = Route::Kind::library, route.library = l;
-                    route.text = "library " + library[l].hash + " " + placement->text();
+            for (std::size_t l = 0; l < families.size(); ++l)
+                if (auto placement = place(codes, families[l].msa.rows.front().columns)) {
+                    route.kind = Route::Kind::family, route.family = l;
+                    route.text = "library " + families[l].hash + " " + placement->text();
                     route.placement = std::move(*placement);
                     return route;
                 }
@@ -328,8 +328,8 @@ struct MsaSource::State {
             Route const& route = routes[r];
             if (route.kind == Route::Kind::ready) {
                 result[r] = ready_alignment(route, *proteins[r]);
-            } else if (route.kind == Route::Kind::library) {
-                auto const& family = library[route.library];
+            } else if (route.kind == Route::Kind::family) {
+                auto const& family = families[route.family];
                 result[r] = {.msa = placed_alignment(family.msa, route.placement),
                              .indels = indels_of(route.placement, family.entropy)};
                 result[r].msa.source = family.name;
@@ -383,7 +383,7 @@ struct MsaSource::State {
             parallel_for(batch.size(), options.threads,
                          [&](std::size_t b, int) { result[batch[b]] = read_evidence(found[b], pairs, inner); });
             for (std::size_t const r : batch)
-                if (routes[r].kind == Route::Kind::library || routes[r].kind == Route::Kind::parent)
+                if (routes[r].kind == Route::Kind::family || routes[r].kind == Route::Kind::parent)
                     shared[routes[r].text] = result[r];
         }
         return result;
@@ -393,10 +393,10 @@ struct MsaSource::State {
 MsaSource::MsaSource(MsaSourceOptions options) : state_{std::make_unique<State>()} {
     if (!options.directory.empty() && !std::filesystem::is_directory(options.directory))
         throw data_error{options.directory.string() + ": no such directory of alignments (--msa-dir)"};
-    for (auto const& file : options.library) {
+    for (auto const& file : options.families) {
         Msa msa = read_msa(file);
         auto entropy = make_profile(msa, {.neff_identity = false}).entropy;
-        state_->library.push_back(
+        state_->families.push_back(
             {std::move(msa), std::move(entropy), "bundled " + plain_name(file), content_hash_of_file(file)});
     }
     if (!options.database.empty()) state_->searcher.emplace(options);
@@ -410,7 +410,7 @@ std::string MsaSource::description() const {
     auto const& options = state_->options;
     std::string text = "alignment profile:";
     if (!options.directory.empty()) text += " ready alignments of " + options.directory.filename().string() + ", then";
-    if (!options.library.empty()) text += " " + std::to_string(options.library.size()) + " bundled alignments, then";
+    if (!options.families.empty()) text += " " + std::to_string(options.families.size()) + " bundled alignments, then";
     if (state_->searcher)
         return text + " search of " + state_->searcher->name() + " (" + std::to_string(options.rounds) +
                (options.rounds == 1 ? " round" : " rounds") + ")";
@@ -431,7 +431,7 @@ std::string MsaSource::key(Protein const& protein) const {
 }
 
 void MsaSource::prepare(std::span<Protein const> dataset) {
-    // Variants of library proteins need no parents, and a family of thousands would only be scanned in vain.
+    // Variants of proteins of a family need no parents, and a family of thousands would only be scanned in vain.
     std::vector<Protein> rest;
     for (auto const& protein : dataset)
         if (state_->route(protein).kind == Route::Kind::own) rest.push_back(protein);

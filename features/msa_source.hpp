@@ -16,17 +16,17 @@ namespace tape {
 ///
 /// For each protein the first of these that has one gives the alignment:
 ///  1. a ready alignment `directory`/<id>.a3m, .a2m, .sto, .fasta or .aln (also .gz, .xz, .zst);
-///  2. a library alignment whose query covers the protein at one offset with at least 80% identity: all variants of a
-///  protein
+///  2. a bundled family's alignment whose query covers the protein at one offset with at least 80% identity: all
+///  variants of a protein
 ///     share its family's alignment and profile;
 ///  3. a search of `database` with the nearest of the `parents` of the same length (see `choose_parents`), or with
 ///  itself;
 ///  4. the sequence alone.
 /// Which one it was stands in the provenance.
 struct MsaSourceOptions {
-    std::filesystem::path directory;            ///< empty = none
-    std::vector<std::filesystem::path> library; ///< see `bundled_alignments`
-    std::filesystem::path database;             ///< .tdb; empty = no search
+    std::filesystem::path directory;             ///< empty = none
+    std::vector<std::filesystem::path> families; ///< see `bundled_alignments`
+    std::filesystem::path database;              ///< .tdb; empty = no search
     int rounds = 3;
     double evalue = 1e-3, inclusion_evalue = 2e-3;
     double min_coverage = 0;
@@ -53,7 +53,7 @@ std::vector<std::string> choose_parents(std::span<Protein const> proteins, std::
 /// The evolutionary record as a feature source: profile rows, pooled values with variant terms, coevolution maps.
 class MsaSource final : public FeatureSource {
   public:
-    /// @throws usage_error if a search is asked for in a build without it; data_error for a damaged database or library
+    /// @throws usage_error if a search is asked for in a build without it; data_error for a damaged database or family
     ///         alignment, or a missing directory
     explicit MsaSource(MsaSourceOptions options);
     ~MsaSource() override;

@@ -52,7 +52,7 @@ std::string random_residues(unsigned seed, std::size_t length) {
 
 MsaSourceOptions with_gfp(int threads = 1) {
     MsaSourceOptions options;
-    options.library = {bundled_gfp}, options.threads = threads;
+    options.families = {bundled_gfp}, options.threads = threads;
     return options;
 }
 
