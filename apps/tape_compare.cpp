@@ -23,7 +23,8 @@ std::string arms_help() {
     for (auto const& row : tape::source_registry())
         text +=
             "  " + row.name + std::string(row.name.size() < 12 ? 12 - row.name.size() : 1, ' ') + row.summary + "\n";
-    text += "  NAME@PATH   other weights: what tape-embed's --model takes (a run of tape-pretrain, a Hugging Face folder, ...)\n"
+    text += "  NAME@PATH   other weights: what tape-embed's --model takes (a run of tape-pretrain, a Hugging Face "
+            "folder, ...)\n"
             "  NAME@random the same network without pretraining, drawn anew for each seed\n"
             "`onehot` is added as the baseline unless --no-baseline. With two or more plain arms (one source, neither "
             "onehot\n"
@@ -100,6 +101,13 @@ tape::cli::Program program() {
          .default_value = {},
          .help = "do not add onehot",
          .group = "Comparison"},
+        {.name = "head",
+         .default_value = "published",
+         .help = "what reads every arm's features: the heads of TAPE's kind (a convolution for residues, exact linear "
+                 "models on averages), or stronger ones (residual convolutions over residues; for variants of one "
+                 "protein, residues at their positions too)",
+         .group = "Comparison",
+         .choices = {"published", "strong"}},
         {.name = "contact-atom",
          .default_value = "ca",
          .help = "atom that decides a contact (8 angstrom)",
@@ -172,29 +180,30 @@ std::optional<int> count_of(Arguments const& arguments, std::string const& name)
 }
 
 tape::ExperimentOptions experiment_options(Arguments const& arguments) {
-    tape::ExperimentOptions options{.features = arguments.list("features"),
-                                    .baseline = !arguments.flag("no-baseline"),
-                                    .hybrid = !arguments.flag("no-hybrid"),
-                                    .tasks = arguments.list("tasks"),
-                                    .preset = arguments.text("preset"),
-                                    .train_limit = limit_of(arguments, "train-limit"),
-                                    .valid_limit = limit_of(arguments, "valid-limit"),
-                                    .test_limit = limit_of(arguments, "test-limit"),
-                                    .seeds = count_of(arguments, "seeds"),
-                                    .rounds = count_of(arguments, "rounds"),
-                                    .max_epochs = count_of(arguments, "max-epochs"),
-                                    .seed = static_cast<std::uint64_t>(arguments.integer("seed")),
-                                    .alignments = {.database = arguments.text("db"),
-                                                   .directory = arguments.text("msa-dir"),
-                                                   .search = !arguments.flag("msa-none")},
-                                    .corpus = arguments.text("corpus"),
-                                    .contact_atom = arguments.text("contact-atom") == "cb" ? tape::ContactAtom::cb
-                                                                                           : tape::ContactAtom::ca,
-                                    .cache = arguments.text("cache"),
-                                    .device = arguments.text("device"),
-                                    .threads = static_cast<int>(arguments.integer("threads")),
-                                    .quiet = arguments.flag("quiet"),
-                                    .force = arguments.flag("force")};
+    tape::ExperimentOptions options{
+        .features = arguments.list("features"),
+        .baseline = !arguments.flag("no-baseline"),
+        .hybrid = !arguments.flag("no-hybrid"),
+        .tasks = arguments.list("tasks"),
+        .preset = arguments.text("preset"),
+        .train_limit = limit_of(arguments, "train-limit"),
+        .valid_limit = limit_of(arguments, "valid-limit"),
+        .test_limit = limit_of(arguments, "test-limit"),
+        .seeds = count_of(arguments, "seeds"),
+        .rounds = count_of(arguments, "rounds"),
+        .max_epochs = count_of(arguments, "max-epochs"),
+        .seed = static_cast<std::uint64_t>(arguments.integer("seed")),
+        .alignments = {.database = arguments.text("db"),
+                       .directory = arguments.text("msa-dir"),
+                       .search = !arguments.flag("msa-none")},
+        .corpus = arguments.text("corpus"),
+        .contact_atom = arguments.text("contact-atom") == "cb" ? tape::ContactAtom::cb : tape::ContactAtom::ca,
+        .head = arguments.text("head") == "strong" ? tape::HeadStyle::strong : tape::HeadStyle::published,
+        .cache = arguments.text("cache"),
+        .device = arguments.text("device"),
+        .threads = static_cast<int>(arguments.integer("threads")),
+        .quiet = arguments.flag("quiet"),
+        .force = arguments.flag("force")};
     return options;
 }
 

@@ -14,18 +14,24 @@ namespace tape {
 namespace {
 
 /// Seconds a head takes on two cores, measured with the quick preset.
-double head_seconds_of(TaskData const& data) {
+double head_seconds_of(TaskData const& data, HeadKind head) {
     double residues = 0;
     for (auto const& example : data.train) residues += static_cast<double>(example.protein.residues.size());
     auto const proteins = static_cast<double>(data.train.size());
-    switch (data.task.kind) {
-    case TaskKind::residue_class:
+    switch (head) {
+    case HeadKind::residues:
         return 1 + residues * 3e-5;
-    case TaskKind::residue_pair: // a step a protein and epoch, on a window of one size
+    case HeadKind::strong_residues:
+    case HeadKind::class_of_rows:
+    case HeadKind::value_of_rows:
+        return 1 + residues * 1e-4;
+    case HeadKind::pairs: // a step a protein and epoch, on a window of one size
         return 1 + 0.023 * proteins * (data.max_epochs > 0 ? data.max_epochs : std::clamp(800 / proteins, 6.0, 20.0));
-    case TaskKind::protein_class:
+    case HeadKind::class_of_averages:
         return 0.1 + 1e-3 * proteins;
-    case TaskKind::protein_value:
+    case HeadKind::value_of_positions:
+        return 1 + 2e-3 * proteins;
+    case HeadKind::value_of_averages:
         break;
     }
     return 0.1 + 2e-5 * proteins;
@@ -69,11 +75,10 @@ double database_factor(AlignmentSettings const& alignments) {
     return factor * static_cast<double>(bytes) * (compressed ? 2 : 1) / 18.6e6;
 }
 
-SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std::string const& instance,
+SourceEstimate estimate_source(TaskData const& data, HeadKind head, SourceSpec const& spec, std::string const& instance,
                                AlignmentSettings const& alignments) {
     SourceEstimate cost{.task = data.task.name, .source = instance};
     SourceCost const& rate = row_of(spec).cost;
-    bool const per_residue = data.task.kind == TaskKind::residue_class || data.task.kind == TaskKind::residue_pair;
     std::unordered_set<std::string_view> seen;
     for (auto const* part : {&data.train, &data.valid, &data.test})
         for (auto const& example : *part) {
@@ -82,7 +87,7 @@ SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std
             ++cost.proteins;
             cost.residues += example.protein.residues.size();
             cost.seconds += length * rate.seconds_per_residue;
-            cost.bytes += per_residue ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
+            cost.bytes += is_network(head) ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
             if (data.task.kind == TaskKind::residue_pair) cost.bytes += 2 * length * length * rate.pair_width;
         }
     if (rate.searches) cost.seconds *= searched_share(data) * database_factor(alignments);
@@ -125,16 +130,18 @@ double Estimate::bytes() const {
 
 Estimate estimate(Plan const& plan) {
     Estimate total;
-    for (auto const& data : plan.tasks) {
+    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+        auto const& data = plan.tasks[t];
+        HeadKind const head = plan.heads[t];
         std::set<std::string> counted;
         for (auto const& arm : plan.arms) {
             for (auto const& spec : arm.sources)
                 for (auto const seed : plan.seeds)
                     if (auto const instance = instance_name(spec, seed); counted.insert(instance).second)
-                        total.features.push_back(estimate_source(data, spec, instance, plan.options.alignments));
-            std::size_t const fits = depends_on_seed(data.task.kind, arm) ? plan.seeds.size() : 1;
+                        total.features.push_back(estimate_source(data, head, spec, instance, plan.options.alignments));
+            std::size_t const fits = depends_on_seed(head, arm) ? plan.seeds.size() : 1;
             total.heads += fits;
-            total.head_seconds += static_cast<double>(fits) * head_seconds_of(data);
+            total.head_seconds += static_cast<double>(fits) * head_seconds_of(data, head);
         }
     }
     return total;

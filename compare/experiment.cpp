@@ -33,7 +33,7 @@ namespace {
 
 /// Raised whenever a head, its training or this file changes what a run predicts, so that stored runs are not taken for
 /// new.
-constexpr int head_version = 4;
+constexpr int head_version = 5;
 constexpr int most_heads_at_once = 8; // each holds its training features
 constexpr std::size_t showcase_count = 3;
 constexpr std::size_t embedded_variants = 1000;
@@ -84,10 +84,7 @@ std::string within_parents_note(TaskResult const& task) {
 }
 
 /// The smallest kind of value that a task's sources have stored.
-FeatureRequest evidence_request(TaskKind kind) {
-    bool const residues = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
-    return {.rows = residues, .pooled = !residues};
-}
+FeatureRequest evidence_request(HeadKind head) { return {.rows = is_network(head), .pooled = !is_network(head)}; }
 
 TestExample test_example(Example const& example, TaskKind kind, ContactAtom atom) {
     TestExample test{.id = example.protein.id,
@@ -137,7 +134,7 @@ class Grid {
     struct HeadThreads {
         int heads, each; ///< heads side by side, threads of each
     };
-    [[nodiscard]] HeadThreads head_threads(TaskKind kind) const;
+    [[nodiscard]] HeadThreads head_threads() const;
     std::map<std::string, StoredRun> fit_missing(TaskData const& data, std::vector<Job> const& jobs);
     StoredRun fit(TaskData const& data, Job const& job, int threads);
     void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
@@ -153,6 +150,7 @@ class Grid {
     Plan const& plan_;
     RunStore store_;
     SourcePool pool_;
+    HeadKind head_{};                               ///< of the current task
     std::map<std::string, double> feature_seconds_; ///< instance name -> seconds spent on the current task
 };
 
@@ -175,7 +173,8 @@ std::string Grid::key_of(TaskData const& data, Job const& job) {
                        (plan_.options.contact_atom == ContactAtom::ca ? "ca\n" : "cb\n");
     text += std::to_string(data.max_epochs) + '\n';
     for (auto const* source : pool_.sources(*job.arm, job.seed)) text += source->content_hash() + '\n';
-    if (depends_on_seed(data.task.kind, *job.arm)) text += std::to_string(job.seed);
+    text += std::to_string(static_cast<int>(head_)) + '\n';
+    if (depends_on_seed(head_, *job.arm)) text += std::to_string(job.seed);
     return content_hash(text);
 }
 
@@ -203,7 +202,7 @@ void Grid::prepare(TaskData const& data, Job const& job) {
         if (feature_seconds_.contains(label)) continue;
         auto const start = std::chrono::steady_clock::now();
         auto& source = pool_.source(spec, job.seed);
-        FeatureRequest const request = request_of(data.task.kind, JoinedFeatures{{&source}});
+        FeatureRequest const request = request_of(head_, JoinedFeatures{{&source}});
         auto const summary = source.prefetch(proteins, request);
         feature_seconds_[label] = seconds_since(start);
         say("  " + label + ": features of " + std::to_string(summary.computed) + " proteins computed, " +
@@ -214,8 +213,8 @@ void Grid::prepare(TaskData const& data, Job const& job) {
 /// Network heads train one thread each, several side by side: rounding inside matrix products depends on the number of
 /// threads, so that a head's answer would depend on it too, and two busy threads of one small head wait for each other
 /// most of the time. Exact heads sum in a fixed order and hold N x D features each: one after another, all threads.
-Grid::HeadThreads Grid::head_threads(TaskKind kind) const {
-    if (kind != TaskKind::residue_class && kind != TaskKind::residue_pair) return {1, plan_.options.threads};
+Grid::HeadThreads Grid::head_threads() const {
+    if (!is_network(head_)) return {1, plan_.options.threads};
     if (plan_.options.device == "cuda") return {1, 1};
     return {std::min(resolve_threads(plan_.options.threads), most_heads_at_once), 1};
 }
@@ -231,7 +230,7 @@ std::map<std::string, StoredRun> Grid::fit_missing(TaskData const& data, std::ve
         done.emplace(job.key, std::move(*stored));
     }
     for (auto const* job : missing) prepare(data, *job);
-    auto const threads = head_threads(data.task.kind);
+    auto const threads = head_threads();
     parallel_for(missing.size(), threads.heads, [&](std::size_t k, int) {
         auto& place = done.at(missing[k]->key);
         place = fit(data, *missing[k], threads.each);
@@ -245,16 +244,16 @@ StoredRun Grid::fit(TaskData const& data, Job const& job, int threads) {
     HeadOptions const options{
         .seed = job.seed, .threads = threads, .device = plan_.options.device, .max_epochs = data.max_epochs};
     auto const start = std::chrono::steady_clock::now();
-    StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
+    StoredRun stored = fit_head(head_, data, features, plan_.options.contact_atom, options, job.keep_maps);
     stored.run.head_seconds = seconds_since(start);
     say("  " + job.arm->name + ": head" +
-        (depends_on_seed(data.task.kind, *job.arm) ? " of seed " + std::to_string(job.seed) : "") +
+        (depends_on_seed(head_, *job.arm) ? " of seed " + std::to_string(job.seed) : "") +
         in_seconds(stored.run.head_seconds));
     stored.run.train_size = data.train.size();
     stored.run.valid_size = data.valid.size();
     for (auto const& spec : job.arm->sources)
         stored.run.feature_seconds += feature_seconds_.at(instance_name(spec, job.seed));
-    stored.evidence = features.evidence(data.test, evidence_request(data.task.kind));
+    stored.evidence = features.evidence(data.test, evidence_request(head_));
     stored.run.arm = job.arm->name;
     stored.run.seed = job.seed;
     return stored;
@@ -460,6 +459,7 @@ Result Grid::run() {
             std::to_string(data.train.size()) + " train, " + std::to_string(data.valid.size()) + " valid, " +
             std::to_string(data.test.size()) + " test, " + std::to_string(plan_.arms.size()) + " arms");
         result.manifest.inputs[data.task.name] = data.hash;
+        head_ = plan_.heads[number - 1];
         result.tasks.push_back(run_task(data, result));
         if (data.task.name == "fluorescence") add_fluorescence_figures(data, result);
     }
@@ -478,9 +478,8 @@ void check_inputs(ExperimentOptions const& options) {
 
 } // namespace
 
-bool depends_on_seed(TaskKind kind, ArmSpec const& arm) {
-    bool const exact_head = kind == TaskKind::protein_class || kind == TaskKind::protein_value;
-    return !exact_head || std::ranges::any_of(arm.sources, draws_weights);
+bool depends_on_seed(HeadKind head, ArmSpec const& arm) {
+    return is_network(head) || std::ranges::any_of(arm.sources, draws_weights);
 }
 
 Plan make_plan(ExperimentOptions options) {
@@ -496,7 +495,8 @@ Plan make_plan(ExperimentOptions options) {
     Plan plan{.options = options,
               .arms = parse_arms(options.features, options.baseline, options.hybrid),
               .seeds = {},
-              .tasks = {}};
+              .tasks = {},
+              .heads = {}};
     for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
     for (auto const& task : parse_tasks(options.tasks)) {
         TaskLimits limits = limits_of(preset, task);
@@ -505,6 +505,7 @@ Plan make_plan(ExperimentOptions options) {
         if (options.test_limit) limits.test = *options.test_limit;
         if (options.max_epochs) limits.max_epochs = *options.max_epochs;
         plan.tasks.push_back(load_task(task, limits, options.seed));
+        plan.heads.push_back(head_kind(plan.tasks.back(), options.head));
     }
     check_inputs(options);
     return plan;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "compare/arms.hpp"
+#include "compare/head_kind.hpp"
 #include "compare/presets.hpp"
 #include "compare/result.hpp"
 
@@ -26,9 +27,9 @@ inline constexpr int minimum_separation = 6;
 /// What the user asks for; an empty optional or list takes the preset's value.
 struct ExperimentOptions {
     std::vector<std::string> features; ///< empty = the preset's
-    bool baseline = true; ///< add `onehot`
-    bool hybrid = true;   ///< add the union of the plain arms
-    std::vector<std::string> tasks; ///< empty = the preset's
+    bool baseline = true;              ///< add `onehot`
+    bool hybrid = true;                ///< add the union of the plain arms
+    std::vector<std::string> tasks;    ///< empty = the preset's
     std::string preset = "quick";
     std::optional<std::size_t> train_limit, valid_limit, test_limit; ///< per task
     std::optional<int> seeds, rounds, max_epochs;
@@ -37,6 +38,7 @@ struct ExperimentOptions {
     std::filesystem::path
         corpus; ///< what a language model was pretrained on, .tdb or FASTA: for the leak audit; may be empty
     ContactAtom contact_atom = ContactAtom::ca;
+    HeadStyle head = HeadStyle::published;
     std::filesystem::path cache; ///< features, databases and finished runs; empty = cache_directory()
     std::string device = "auto";
     int threads = 0;
@@ -50,15 +52,16 @@ struct Plan {
     std::vector<ArmSpec> arms;
     std::vector<std::uint64_t> seeds;
     std::vector<TaskData> tasks;
+    std::vector<HeadKind> heads; ///< of each task
 };
 
 /// Checks names, loads the tasks, draws the subsets; computes nothing.
 /// @throws usage_error for unknown names or limits of zero, data_error for damaged data.
 Plan make_plan(ExperimentOptions options);
 
-/// Whether seeds give different answers. Heads of proteins are exact solutions: without a network drawn by seed, one
-/// fit stands for every seed.
-bool depends_on_seed(TaskKind kind, ArmSpec const& arm);
+/// Whether seeds give different answers. Where the head is an exact solution, and no source is a network drawn by seed,
+/// one fit stands for every seed.
+bool depends_on_seed(HeadKind head, ArmSpec const& arm);
 
 /// Runs the grid. For each task: features of every source (from the cache where they are known), then one head per arm
 /// and seed. A finished run is stored under cache/runs at once, so that a killed grid continues where it stopped.

@@ -1,11 +1,13 @@
 #include "compare/experiment_heads.hpp"
 
 #include "compare/experiment_contacts.hpp"
+#include "features/positional.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <numeric>
 #include <set>
+#include <string_view>
 
 namespace tape {
 
@@ -40,10 +42,11 @@ void take_fit(Run& run, HeadFit const& fit) {
     run.valid_score = fit.valid_score;
 }
 
-StoredRun fit_residues(TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
-    auto const fit = fit_residue_head(residue_examples(data.train, features), residue_examples(data.valid, features),
-                                      residue_examples(data.test, features), features.residue_width(),
-                                      data.task.class_count, options);
+StoredRun fit_residues(TaskData const& data, JoinedFeatures const& features, bool strong, HeadOptions const& options) {
+    auto const& head = strong ? fit_strong_residue_head : fit_residue_head;
+    auto const fit =
+        head(residue_examples(data.train, features), residue_examples(data.valid, features),
+             residue_examples(data.test, features), features.residue_width(), data.task.class_count, options);
     StoredRun stored;
     take_fit(stored.run, fit);
     for (auto const& probabilities : fit.probabilities) {
@@ -95,12 +98,35 @@ std::vector<int> head_labels(std::vector<Example> const& examples, std::vector<i
     return labels;
 }
 
-StoredRun fit_classes(TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
+std::vector<RowsExample> rows_examples(std::vector<Example> const& examples, JoinedFeatures const& features) {
+    std::vector<RowsExample> result;
+    for (auto const& example : examples)
+        result.push_back({.rows = [&example, &features] { return features.rows(example.protein); },
+                          .length = static_cast<int>(example.protein.residues.size()),
+                          .value = example.value});
+    return result;
+}
+
+void label(std::vector<RowsExample>& examples, std::vector<int> const& labels) {
+    for (std::size_t n = 0; n < examples.size(); ++n) examples[n].class_label = labels[n];
+}
+
+ClassFit fit_class_of_rows(TaskData const& data, std::vector<Example> const& valid, std::vector<int> const& classes,
+                           JoinedFeatures const& features, HeadOptions const& options) {
+    auto train_rows = rows_examples(data.train, features), valid_rows = rows_examples(valid, features);
+    label(train_rows, head_labels(data.train, classes));
+    label(valid_rows, head_labels(valid, classes));
+    return fit_strong_class_head(train_rows, valid_rows, rows_examples(data.test, features), features.residue_width(),
+                                 static_cast<int>(classes.size()), options);
+}
+
+StoredRun fit_classes(TaskData const& data, JoinedFeatures const& features, bool strong, HeadOptions const& options) {
     auto const classes = trained_classes(data.train);
     auto const valid = with_trained_class(data.valid, classes);
-    auto const fit = fit_class_head(features.pooled(data.train), head_labels(data.train, classes),
-                                    features.pooled(valid), head_labels(valid, classes), features.pooled(data.test),
-                                    static_cast<int>(classes.size()), options);
+    auto const fit = strong ? fit_class_of_rows(data, valid, classes, features, options)
+                            : fit_class_head(features.pooled(data.train), head_labels(data.train, classes),
+                                             features.pooled(valid), head_labels(valid, classes),
+                                             features.pooled(data.test), static_cast<int>(classes.size()), options);
     StoredRun stored;
     take_fit(stored.run, fit);
     for (Eigen::Index row = 0; row < fit.probabilities.rows(); ++row) {
@@ -125,9 +151,41 @@ std::vector<double> values_of(std::vector<Example> const& examples) {
     return values;
 }
 
-StoredRun fit_values(TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
-    auto const fit = fit_value_head(features.pooled(data.train), values_of(data.train), features.pooled(data.valid),
-                                    values_of(data.valid), features.pooled(data.test), options);
+std::vector<std::string_view> sequences_of(std::vector<Example> const& examples) {
+    std::vector<std::string_view> sequences;
+    for (auto const& example : examples) sequences.emplace_back(example.protein.residues);
+    return sequences;
+}
+
+/// Residues at their positions, then the pooled features: further sources to the ridge regression.
+ValueFit fit_value_of_positions(TaskData const& data, JoinedFeatures const& features, HeadOptions options) {
+    auto sequences = sequences_of(data.train);
+    for (auto const* part : {&data.valid, &data.test})
+        std::ranges::copy(sequences_of(*part), std::back_inserter(sequences));
+    PositionalEncoding const encoding{reference_of_variants(sequences).value(), sequences_of(data.train)};
+    auto const both = [&](std::vector<Example> const& examples) {
+        FeatureMatrix joined(static_cast<Eigen::Index>(examples.size()), encoding.width() + features.pooled_width());
+        joined << encoding(sequences_of(examples)), features.pooled(examples);
+        return joined;
+    };
+    options.source_widths.insert(options.source_widths.begin(), encoding.width());
+    auto fit = fit_value_head(both(data.train), values_of(data.train), both(data.valid), values_of(data.valid),
+                              both(data.test), options);
+    fit.head = "ridge regression on residues at their positions beside standardised pooled features";
+    return fit;
+}
+
+ValueFit fit_value(HeadKind head, TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
+    if (head == HeadKind::value_of_positions) return fit_value_of_positions(data, features, options);
+    if (head == HeadKind::value_of_rows)
+        return fit_strong_value_head(rows_examples(data.train, features), rows_examples(data.valid, features),
+                                     rows_examples(data.test, features), features.residue_width(), options);
+    return fit_value_head(features.pooled(data.train), values_of(data.train), features.pooled(data.valid),
+                          values_of(data.valid), features.pooled(data.test), options);
+}
+
+StoredRun fit_values(HeadKind head, TaskData const& data, JoinedFeatures const& features, HeadOptions const& options) {
+    auto const fit = fit_value(head, data, features, options);
     StoredRun stored;
     take_fit(stored.run, fit);
     for (double const value : fit.values) stored.run.predictions.emplace_back().value = value;
@@ -136,25 +194,30 @@ StoredRun fit_values(TaskData const& data, JoinedFeatures const& features, HeadO
 
 } // namespace
 
-FeatureRequest request_of(TaskKind kind, JoinedFeatures const& features) {
-    bool const residues = kind == TaskKind::residue_class || kind == TaskKind::residue_pair;
-    return {
-        .rows = residues, .pooled = !residues, .pairs = kind == TaskKind::residue_pair && features.pair_width() > 0};
+FeatureRequest request_of(HeadKind head, JoinedFeatures const& features) {
+    bool const rows = is_network(head);
+    return {.rows = rows, .pooled = !rows, .pairs = head == HeadKind::pairs && features.pair_width() > 0};
 }
 
-StoredRun fit_head(TaskData const& data, JoinedFeatures const& features, ContactAtom atom, HeadOptions const& options,
-                   bool keep_maps) {
-    switch (data.task.kind) {
-    case TaskKind::residue_class:
-        return fit_residues(data, features, options);
-    case TaskKind::residue_pair:
+StoredRun fit_head(HeadKind head, TaskData const& data, JoinedFeatures const& features, ContactAtom atom,
+                   HeadOptions options, bool keep_maps) {
+    options.source_widths = is_network(head) ? features.residue_widths() : features.pooled_widths();
+    options.source_pair_widths = features.pair_widths();
+    switch (head) {
+    case HeadKind::residues:
+    case HeadKind::strong_residues:
+        return fit_residues(data, features, head == HeadKind::strong_residues, options);
+    case HeadKind::pairs:
         return fit_pairs(data, features, atom, options, keep_maps);
-    case TaskKind::protein_class:
-        return fit_classes(data, features, options);
-    case TaskKind::protein_value:
+    case HeadKind::class_of_averages:
+    case HeadKind::class_of_rows:
+        return fit_classes(data, features, head == HeadKind::class_of_rows, options);
+    case HeadKind::value_of_averages:
+    case HeadKind::value_of_rows:
+    case HeadKind::value_of_positions:
         break;
     }
-    return fit_values(data, features, options);
+    return fit_values(head, data, features, options);
 }
 
 } // namespace tape

@@ -37,20 +37,24 @@ void SourcePool::prepare(std::span<Protein const> dataset) {
     for (auto& [name, source] : sources_) source->source().prepare(dataset);
 }
 
-int JoinedFeatures::residue_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0,
-                           [](int sum, auto* source) { return sum + source->residue_width(); });
+namespace {
+
+std::vector<int> widths_of(std::vector<CachedSource*> const& sources, int (CachedSource::*width)() const) {
+    std::vector<int> widths;
+    for (auto const* source : sources) widths.push_back((source->*width)());
+    return widths;
 }
 
-int JoinedFeatures::pooled_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0,
-                           [](int sum, auto* source) { return sum + source->pooled_width(); });
-}
+int sum(std::vector<int> const& widths) { return std::accumulate(widths.begin(), widths.end(), 0); }
 
-int JoinedFeatures::pair_width() const {
-    return std::accumulate(sources_.begin(), sources_.end(), 0,
-                           [](int sum, auto* source) { return sum + source->pair_width(); });
-}
+} // namespace
+
+std::vector<int> JoinedFeatures::residue_widths() const { return widths_of(sources_, &CachedSource::residue_width); }
+std::vector<int> JoinedFeatures::pooled_widths() const { return widths_of(sources_, &CachedSource::pooled_width); }
+std::vector<int> JoinedFeatures::pair_widths() const { return widths_of(sources_, &CachedSource::pair_width); }
+int JoinedFeatures::residue_width() const { return sum(residue_widths()); }
+int JoinedFeatures::pooled_width() const { return sum(pooled_widths()); }
+int JoinedFeatures::pair_width() const { return sum(pair_widths()); }
 
 FeatureMatrix JoinedFeatures::rows(Protein const& protein) const {
     if (sources_.size() == 1) return sources_.front()->rows(protein);

@@ -39,6 +39,10 @@ class JoinedFeatures {
     [[nodiscard]] int residue_width() const;
     [[nodiscard]] int pooled_width() const;
     [[nodiscard]] int pair_width() const;
+    /// Of each source, in order.
+    [[nodiscard]] std::vector<int> residue_widths() const;
+    [[nodiscard]] std::vector<int> pooled_widths() const;
+    [[nodiscard]] std::vector<int> pair_widths() const;
     [[nodiscard]] FeatureMatrix rows(Protein const& protein) const;              ///< L x residue_width
     [[nodiscard]] std::vector<float> pairs(Protein const& protein) const;        ///< L x L x pair_width
     [[nodiscard]] FeatureMatrix pooled(std::span<Example const> examples) const; ///< N x pooled_width

@@ -2,6 +2,7 @@
 
 #include "data/error.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -33,6 +34,27 @@ void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string con
                                  "; features must be finite"};
 }
 
+std::vector<int> source_widths(HeadOptions const& options, int width) {
+    if (options.source_widths.empty()) return {width};
+    if (std::accumulate(options.source_widths.begin(), options.source_widths.end(), 0) != width)
+        throw error{"the widths of an arm's sources do not add up to the " + std::to_string(width) +
+                    " columns of its features"};
+    return options.source_widths;
+}
+
+RunningScaling::RunningScaling(std::vector<int> const& source_widths) {
+    Eigen::Index const width = std::accumulate(source_widths.begin(), source_widths.end(), Eigen::Index{0});
+    mean_ = square_ = Eigen::ArrayXd::Zero(width);
+    source_scale_.resize(width);
+    auto const sources = std::ranges::count_if(source_widths, [](int own) { return own > 0; });
+    Eigen::Index begin = 0;
+    for (int const own : source_widths) {
+        source_scale_.segment(begin, own) =
+            std::sqrt(static_cast<float>(width) / static_cast<float>(std::max<std::ptrdiff_t>(1, sources * own)));
+        begin += own;
+    }
+}
+
 void RunningScaling::add(Eigen::Ref<FeatureMatrix const> rows) {
     if (rows.rows() == 0) return;
     auto const added = static_cast<double>(rows.rows());
@@ -55,7 +77,9 @@ void RunningScaling::standardise(Eigen::Ref<FeatureMatrix> rows) const {
         (deviation > 1e-7 * mean_.abs() + 1e-30).select(deviation.max(1e-30).inverse(), 0.0).cast<float>();
     Eigen::ArrayXf const mean = mean_.cast<float>();
     for (Eigen::Index r = 0; r < rows.rows(); ++r)
-        rows.row(r) = ((rows.row(r).transpose().array() - mean) * scale).min(10.0F).max(-10.0F).matrix().transpose();
+        rows.row(r) = (((rows.row(r).transpose().array() - mean) * scale).min(10.0F).max(-10.0F) * source_scale_)
+                          .matrix()
+                          .transpose();
 }
 
 std::vector<std::size_t> shuffled_order(std::size_t count, std::mt19937_64& random) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "features/feature_source.hpp"
+#include "learn/heads.hpp"
 
 #include <cstdint>
 #include <random>
@@ -18,18 +19,23 @@ void check_features(FeatureMatrix const& rows, int width, std::string const& spl
 /// As above for a matrix with one row a protein.
 void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string const& split);
 
+/// Columns of each source; one source where the options name none. @throws error if they do not add up to `width`.
+std::vector<int> source_widths(HeadOptions const& options, int width);
+
 /// Mean and standard deviation of every column over matrices added one after another (Chan, Golub & LeVeque, Am Stat
 /// 37:242, 1983), so that a split larger than memory can be standardised.
 class RunningScaling {
   public:
-    explicit RunningScaling(Eigen::Index width)
-        : mean_{Eigen::ArrayXd::Zero(width)}, square_{Eigen::ArrayXd::Zero(width)} {}
+    /// @param source_widths  columns of each source, D in all
+    explicit RunningScaling(std::vector<int> const& source_widths);
     void add(Eigen::Ref<FeatureMatrix const> rows);
-    /// (value - mean) / deviation clipped to +-10; a constant column becomes 0.
+    /// (value - mean) / deviation clipped to +-10, times sqrt(D / (sources x columns of its own)), so that every source
+    /// has the same total variance and a single one stays as it is; a constant column becomes 0.
     void standardise(Eigen::Ref<FeatureMatrix> rows) const;
 
   private:
     Eigen::ArrayXd mean_, square_;
+    Eigen::ArrayXf source_scale_;
     double count_ = 0;
 };
 

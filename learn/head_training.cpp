@@ -1,6 +1,7 @@
 #include "learn/head_training.hpp"
 
 #include "data/error.hpp"
+#include "data/progress.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -99,6 +100,28 @@ void HeadOptimiser::step(at::Tensor const& loss) {
             if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);
     }
     adam_.step();
+}
+
+std::string EpochResult::in_words() const {
+    return "best epoch " + std::to_string(best_epoch) + " of " + std::to_string(epochs);
+}
+
+EpochResult train_epochs(HeadParameters& parameters, EpochPlan const& plan, std::function<void()> const& pass,
+                         std::function<double()> const& score) {
+    Progress progress{plan.name, static_cast<std::uint64_t>(plan.epochs), "epochs", plan.quiet};
+    EpochResult result;
+    auto best = parameters.snapshot();
+    while (result.epochs < plan.epochs && result.epochs - result.best_epoch < plan.patience) {
+        ++result.epochs;
+        pass();
+        progress.advance();
+        double const reached = score ? score() : 0;
+        if (result.best_epoch != 0 && score && reached <= result.score) continue;
+        result.score = reached, result.best_epoch = result.epochs;
+        best = parameters.snapshot();
+    }
+    parameters.restore(best);
+    return result;
 }
 
 } // namespace tape

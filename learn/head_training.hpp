@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -55,5 +56,24 @@ class HeadOptimiser {
     std::int64_t steps_, done_ = 0;
     int out_of_range_ = 0; ///< steps in a row
 };
+
+/// How a network head is trained: passes over the training split until the score has not risen for `patience` of them.
+struct EpochPlan {
+    std::string name; ///< for the progress line
+    int epochs = 0, patience = 0;
+    bool quiet = true;
+};
+
+struct EpochResult {
+    double score = 0;
+    int best_epoch = 0, epochs = 0;
+    [[nodiscard]] std::string in_words() const; ///< "best epoch 7 of 11"
+};
+
+/// @param pass   one pass of training steps
+/// @param score  on validation, higher is better; null without validation proteins: the last epoch then stays
+/// The parameters of the best epoch are restored.
+EpochResult train_epochs(HeadParameters& parameters, EpochPlan const& plan, std::function<void()> const& pass,
+                         std::function<double()> const& score);
 
 } // namespace tape

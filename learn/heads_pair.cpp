@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 namespace tape {
@@ -293,8 +294,10 @@ struct Scalings {
     double contact_share;
 };
 
-Scalings training_scalings(PairSplit const& train, int width, int pair_width) {
-    Scalings scalings{RunningScaling{width}, RunningScaling{pair_width}, 0};
+Scalings training_scalings(PairSplit const& train, std::vector<int> const& widths,
+                           std::vector<int> const& pair_widths) {
+    Scalings scalings{RunningScaling{widths}, RunningScaling{pair_widths}, 0};
+    auto const pair_width = std::accumulate(pair_widths.begin(), pair_widths.end(), 0);
     double contacts = 0, known = 0;
     for (std::size_t n = 0; n < train.size(); ++n) {
         scalings.rows.add(train.checked_rows(n));
@@ -377,7 +380,9 @@ PairFit fit_pair_head(std::span<PairExample const> train, std::span<PairExample 
     at::ScalarType const type = head_compute_type(device);
     PairSplit train_split{train, "training", width, pair_width, type},
         valid_split{valid, "validation", width, pair_width, type}, test_split{test, "test", width, pair_width, type};
-    Scalings const scalings = training_scalings(train_split, width, pair_width);
+    Scalings const scalings =
+        training_scalings(train_split, source_widths(options, width),
+                          options.source_pair_widths.empty() ? std::vector{pair_width} : options.source_pair_widths);
     train_split.set_scaling(scalings.rows, scalings.pairs, true);
     valid_split.set_scaling(scalings.rows, scalings.pairs, true);
     test_split.set_scaling(scalings.rows, scalings.pairs, false);

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -30,18 +31,21 @@ void check_sizes(FeatureMatrix const& x, std::size_t labels) {
                          std::to_string(labels) + " labels"};
 }
 
-/// Standardised features without the neutral columns, handed out in double as (summed x kept) panels of Z (primal) or
-/// of its transpose (dual).
+/// Columns of a range that are not neutral.
+std::vector<Eigen::Index> active_columns(ColumnScaling const& scaling, std::size_t begin, std::size_t end) {
+    std::vector<Eigen::Index> columns;
+    for (std::size_t d = begin; d < end; ++d)
+        if (scaling.scale[d] > 0) columns.push_back(static_cast<Eigen::Index>(d));
+    return columns;
+}
+
+/// Standardised features of some columns, handed out in double as (summed x kept) panels of Z (primal) or of its
+/// transpose (dual).
 class StandardisedView {
   public:
-    StandardisedView(FeatureMatrix const& x, ColumnScaling const& scaling) : x_{x}, scaling_{scaling} {
-        for (std::size_t d = 0; d < scaling.scale.size(); ++d)
-            if (scaling.scale[d] > 0) columns_.push_back(static_cast<Eigen::Index>(d));
-        dual_ = x.rows() < width();
-    }
-    [[nodiscard]] bool dual() const { return dual_; }
+    StandardisedView(FeatureMatrix const& x, ColumnScaling const& scaling, std::vector<Eigen::Index> columns, bool dual)
+        : x_{x}, scaling_{scaling}, columns_{std::move(columns)}, dual_{dual} {}
     [[nodiscard]] Eigen::Index width() const { return static_cast<Eigen::Index>(columns_.size()); }
-    [[nodiscard]] std::vector<Eigen::Index> const& columns() const { return columns_; }
     [[nodiscard]] Eigen::Index order() const { return dual_ ? x_.rows() : width(); }
     [[nodiscard]] Eigen::Index summed() const { return dual_ ? width() : x_.rows(); }
 
@@ -113,11 +117,11 @@ at::Tensor transposed_product(FeatureMatrix const& x, ColumnScaling const& scali
     return product;
 }
 
-LinearModel raw_model(StandardisedView const& z, ColumnScaling const& scaling, double const* weights, double mean_y,
-                      double lambda) {
+LinearModel raw_model(std::vector<Eigen::Index> const& columns, ColumnScaling const& scaling, double const* weights,
+                      double mean_y, double lambda) {
     LinearModel model{std::vector<double>(scaling.mean.size(), 0.0), mean_y, lambda};
-    for (std::size_t c = 0; c < z.columns().size(); ++c) {
-        auto const d = static_cast<std::size_t>(z.columns()[c]);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+        auto const d = static_cast<std::size_t>(columns[c]);
         model.weights[d] = weights[c] * scaling.scale[d];
         model.intercept -= model.weights[d] * scaling.mean[d];
     }
@@ -170,32 +174,107 @@ ColumnScaling column_scaling(FeatureMatrix const& x, int threads) {
     return scaling;
 }
 
-std::vector<LinearModel> ridge_path(FeatureMatrix const& x, std::span<double const> y, std::span<double const> lambdas,
-                                    int threads) {
+struct BlockRidge::State {
+    FeatureMatrix const& x;
+    int threads;
+    ColumnScaling scaling;
+    std::vector<Eigen::Index> columns; ///< active ones of all blocks
+    std::vector<std::size_t> block_of; ///< of each of them
+    std::size_t blocks;
+    bool dual;
+    double mean_y;
+    std::vector<at::Tensor> grams; ///< Z^T Z of all columns, or in the dual Z_k Z_k^T of each block
+    at::Tensor right;              ///< Z^T (y - mean), or in the dual y - mean
+
+    [[nodiscard]] at::Tensor project(at::Tensor const& v) const {
+        return transposed_product(x, scaling, columns, v.data_ptr<double>(), threads);
+    }
+    /// The weight of each active column.
+    [[nodiscard]] at::Tensor column_weights(std::span<double const> weights) const {
+        at::Tensor result = at::empty({static_cast<std::int64_t>(columns.size())}, at::kDouble);
+        for (std::size_t c = 0; c < columns.size(); ++c) result.data_ptr<double>()[c] = weights[block_of[c]];
+        return result;
+    }
+    [[nodiscard]] at::Tensor weighted_gram(std::span<double const> weights, at::Tensor const& of_columns) const {
+        if (!dual) return grams.front() * of_columns.unsqueeze(0) * of_columns.unsqueeze(1);
+        at::Tensor sum = grams.front() * (weights.front() * weights.front());
+        for (std::size_t k = 1; k < grams.size(); ++k) sum.add_(grams[k], weights[k] * weights[k]);
+        return sum;
+    }
+};
+
+BlockRidge::BlockRidge(FeatureMatrix const& x, std::span<int const> widths, std::span<double const> y, int threads) {
     check_sizes(x, y.size());
+    if (std::accumulate(widths.begin(), widths.end(), Eigen::Index{0}) != x.cols())
+        throw data_error{"a linear model got " + std::to_string(x.cols()) +
+                         " feature columns that are not the sum of its blocks"};
     threads = resolve_threads(threads);
     TorchThreads const scope{1};
     at::NoGradGuard const no_gradient;
-    ColumnScaling const scaling = column_scaling(x, threads);
-    StandardisedView const z{x, scaling};
-    double const mean_y = std::accumulate(y.begin(), y.end(), 0.0) / static_cast<double>(y.size());
+    state_ = std::make_unique<State>(
+        State{.x = x,
+              .threads = threads,
+              .scaling = column_scaling(x, threads),
+              .columns = {},
+              .block_of = {},
+              .blocks = widths.size(),
+              .dual = false,
+              .mean_y = std::accumulate(y.begin(), y.end(), 0.0) / static_cast<double>(y.size()),
+              .grams = {},
+              .right = {}});
+    auto& state = *state_;
+    std::vector<std::vector<Eigen::Index>> columns_of_block;
+    std::size_t begin = 0;
+    for (std::size_t k = 0; k < widths.size(); begin += static_cast<std::size_t>(widths[k]), ++k) {
+        auto active = active_columns(state.scaling, begin, begin + static_cast<std::size_t>(widths[k]));
+        state.columns.insert(state.columns.end(), active.begin(), active.end());
+        state.block_of.insert(state.block_of.end(), active.size(), k);
+        columns_of_block.push_back(std::move(active));
+    }
+    if (state.columns.empty()) return;
+    state.dual = x.rows() < static_cast<Eigen::Index>(state.columns.size());
+    at::Tensor centred = at::empty({x.rows()}, at::kDouble);
+    std::transform(y.begin(), y.end(), centred.data_ptr<double>(), [&](double value) { return value - state.mean_y; });
+    if (state.dual) {
+        for (auto& columns : columns_of_block)
+            state.grams.push_back(gram_matrix({x, state.scaling, std::move(columns), true}, threads));
+        state.right = centred;
+    } else {
+        state.grams.push_back(gram_matrix({x, state.scaling, state.columns, false}, threads));
+        state.right = state.project(centred);
+    }
+}
+
+BlockRidge::~BlockRidge() = default;
+
+std::vector<LinearModel> BlockRidge::path(std::span<double const> weights, std::span<double const> lambdas) const {
+    auto const& state = *state_;
+    if (weights.size() != state.blocks) throw error{"ridge regression: one weight a block is needed"};
     std::vector<LinearModel> models;
-    if (z.width() == 0) {
-        for (double lambda : lambdas) models.push_back(raw_model(z, scaling, nullptr, mean_y, lambda));
+    if (state.columns.empty()) {
+        for (double lambda : lambdas)
+            models.push_back(raw_model(state.columns, state.scaling, nullptr, state.mean_y, lambda));
         return models;
     }
-    at::Tensor centred = at::empty({x.rows()}, at::kDouble);
-    std::transform(y.begin(), y.end(), centred.data_ptr<double>(), [&](double value) { return value - mean_y; });
-    auto const project = [&](at::Tensor const& v) {
-        return transposed_product(x, scaling, z.columns(), v.data_ptr<double>(), threads);
-    };
-    at::Tensor const gram = gram_matrix(z, threads);
-    auto const solutions = solve_penalised(gram, z.dual() ? centred : project(centred), lambdas, threads);
+    TorchThreads const scope{1};
+    at::NoGradGuard const no_gradient;
+    at::Tensor const of_columns = state.column_weights(weights);
+    auto const solutions = solve_penalised(state.weighted_gram(weights, of_columns),
+                                           state.dual ? state.right : state.right * of_columns, lambdas, state.threads);
     for (std::size_t index = 0; index < lambdas.size(); ++index) {
-        at::Tensor const weights = z.dual() ? project(solutions[index]) : solutions[index];
-        models.push_back(raw_model(z, scaling, weights.data_ptr<double>(), mean_y, lambdas[index]));
+        at::Tensor const found = state.dual ? state.project(solutions[index]) * of_columns : solutions[index];
+        at::Tensor const coefficients = found * of_columns; // of the unweighted standardised columns
+        models.push_back(
+            raw_model(state.columns, state.scaling, coefficients.data_ptr<double>(), state.mean_y, lambdas[index]));
     }
     return models;
+}
+
+std::vector<LinearModel> ridge_path(FeatureMatrix const& x, std::span<double const> y, std::span<double const> lambdas,
+                                    int threads) {
+    std::array<int, 1> const width{static_cast<int>(x.cols())};
+    std::array<double, 1> const weight{1};
+    return BlockRidge{x, width, y, threads}.path(weight, lambdas);
 }
 
 std::vector<double> predict(LinearModel const& model, FeatureMatrix const& x, int threads) {

@@ -3,6 +3,7 @@
 #include "features/feature_source.hpp"
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,17 +28,36 @@ struct LinearModel {
     double lambda = 0;
 };
 
-/// Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) on standardised columns, for a whole grid of
-/// penalties: minimises |y - b - Z w|^2 + lambda |w|^2 with Z the standardised x and the intercept b unpenalised
-/// (scikit-learn's `Ridge(alpha=lambda)` after `StandardScaler`). Normal equations, or for N < D their dual, in double;
-/// one Cholesky factorisation a lambda.
-///
-/// @param x        N x D, finite
-/// @param y        N
-/// @param lambdas  each > 0
-/// @return         a model for each lambda, in order; the same bits for any number of threads
-/// @throws data_error if N is 0 or the sizes of x and y differ
-/// O(N D min(N, D) + lambdas min(N, D)^3) time, O(min(N, D)^2) memory beside x for each lambda in work.
+/// Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) on standardised columns that come in blocks, such as
+/// the sources of an arm, each with a weight of its own: minimises |y - b - sum_k w_k Z_k u_k|^2 + lambda sum_k |u_k|^2
+/// with Z_k the standardised columns of block k and the intercept b unpenalised. A block's penalty is thus
+/// lambda / w_k^2, and weight 0 leaves it out. With every weight 1 this is scikit-learn's `Ridge(alpha=lambda)` after
+/// `StandardScaler`. Normal equations, or for N < D their dual, in double; their products are formed once, for every
+/// choice of weights and penalties.
+class BlockRidge {
+  public:
+    /// @param x       N x D, finite; referred to, not copied
+    /// @param widths  columns of each block, in order; their sum is D
+    /// @param y       N
+    /// @throws data_error if N is 0 or the sizes of x and y differ
+    /// O(N D min(N, D)) time, O(min(N, D)^2) memory beside x, in the dual for each block.
+    BlockRidge(FeatureMatrix const& x, std::span<int const> widths, std::span<double const> y, int threads);
+    ~BlockRidge();
+    BlockRidge(BlockRidge const&) = delete;
+    BlockRidge& operator=(BlockRidge const&) = delete;
+
+    /// @param weights  one a block, >= 0
+    /// @param lambdas  each > 0
+    /// @return         a model for each lambda, in order; the same bits for any number of threads
+    /// O(lambdas min(N, D)^3) time, O(min(N, D)^2) memory for each lambda in work.
+    [[nodiscard]] std::vector<LinearModel> path(std::span<double const> weights, std::span<double const> lambdas) const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// The same for a single block.
 std::vector<LinearModel> ridge_path(FeatureMatrix const& x, std::span<double const> y, std::span<double const> lambdas,
                                     int threads);
 

@@ -1,6 +1,7 @@
 #include "data/error.hpp"
 #include "learn/head_training.hpp"
 #include "learn/heads.hpp"
+#include "learn/linear_model.hpp"
 
 #include <gtest/gtest.h>
 
@@ -116,6 +117,50 @@ TEST(ResidueHead, LearnsFromANeighbour) {
     // scaling.
     for (int reads : problem.test.reads) EXPECT_EQ(reads, 1);
     for (int reads : problem.train.reads) EXPECT_EQ(reads, 2);
+}
+
+/// A position's class is the letter ten places on: beyond TAPE's head, which sees three to either side.
+TEST(StrongResidueHead, SeesFurtherThanThePublishedOne) {
+    ResidueProblem problem;
+    for (auto* set : {&problem.train, &problem.valid, &problem.test})
+        for (std::size_t n = 0; n < set->rows.size(); ++n)
+            for (std::size_t k = 0; k < set->labels[n].size(); ++k) {
+                set->labels[n][k] = -1;
+                if (k + 10 >= set->labels[n].size()) continue;
+                Eigen::Index letter = 0;
+                set->rows[n].row(static_cast<Eigen::Index>(k + 10)).head(4).maxCoeff(&letter);
+                set->labels[n][k] = static_cast<std::int16_t>(letter);
+            }
+    EXPECT_LT(accuracy(problem.test, problem.fit().probabilities), 0.4);
+    auto const a = problem.train.examples(), b = problem.valid.examples(), c = problem.test.examples();
+    auto const fit = tape::fit_strong_residue_head(a, b, c, 7, 4, options());
+    EXPECT_GT(accuracy(problem.test, fit.probabilities), 0.8);
+    auto const again = tape::fit_strong_residue_head(a, b, c, 7, 4, options());
+    EXPECT_EQ(fit.probabilities[0], again.probabilities[0]);
+}
+
+/// Few proteins, a small source with the answer beside a wide one of noise.
+TEST(ResidueHead, AWideSourceDoesNotDrownANarrowOne) {
+    ResidueProblem problem;
+    problem.train = neighbour_set(25, 1);
+    std::mt19937 random{9};
+    std::normal_distribution<float> normal;
+    for (auto* set : {&problem.train, &problem.valid, &problem.test})
+        for (auto& rows : set->rows) {
+            FeatureMatrix joined(rows.rows(), 307);
+            joined << FeatureMatrix::NullaryExpr(rows.rows(), 300, [&] { return normal(random); }), rows;
+            rows = joined;
+        }
+    auto chosen = options();
+    auto const fit = [&] {
+        auto const a = problem.train.examples(), b = problem.valid.examples(), c = problem.test.examples();
+        return accuracy(problem.test, tape::fit_residue_head(a, b, c, 307, 4, chosen).probabilities);
+    };
+    double const as_one = fit();
+    chosen.source_widths = {300, 7};
+    EXPECT_GT(fit(), as_one + 0.1);
+    chosen.source_widths = {300, 6};
+    EXPECT_THROW(fit(), tape::error);
 }
 
 TEST(ResidueHead, RandomLabelsStayAtChance) {
@@ -350,6 +395,78 @@ TEST(PairHead, NamesWhatIsWrong) {
               "the pair head needs at least one known residue pair with |i - j| >= 6 in training, got none");
 }
 
+// ------------------------------------------------------------------------------------- strong heads of proteins
+
+/// Proteins of which one position carries a mark (column 0): its kind (columns 1-3) is the class, its size (column 4)
+/// the value. Averages over the protein hide it in the same columns of all other positions.
+struct MarkedSet {
+    std::vector<FeatureMatrix> rows;
+    std::vector<tape::RowsExample> examples;
+
+    MarkedSet(int proteins, unsigned seed) {
+        std::mt19937 random{seed};
+        std::normal_distribution<float> normal;
+        for (int n = 0; n < proteins; ++n) {
+            auto const length = static_cast<Eigen::Index>(20 + random() % 30);
+            FeatureMatrix x = FeatureMatrix::NullaryExpr(length, 6, [&] { return normal(random); });
+            x.col(0).setZero();
+            x.middleCols(1, 3).setZero();
+            for (Eigen::Index k = 0; k < length; ++k) x(k, 1 + static_cast<Eigen::Index>(random() % 3)) = 1;
+            auto const mark = static_cast<Eigen::Index>(random() % static_cast<unsigned>(length));
+            x(mark, 0) = 1;
+            Eigen::Index kind = 0;
+            x.row(mark).segment(1, 3).maxCoeff(&kind);
+            rows.push_back(x);
+            examples.push_back({.rows = nullptr,
+                                .length = static_cast<int>(length),
+                                .class_label = static_cast<int>(kind),
+                                .value = static_cast<double>(x(mark, 4))});
+        }
+        for (std::size_t n = 0; n < rows.size(); ++n) examples[n].rows = [this, n] { return rows[n]; };
+    }
+    MarkedSet(MarkedSet const&) = delete;
+};
+
+TEST(StrongProteinHeads, FindTheOnePositionThatCounts) {
+    MarkedSet const train{600, 1}, valid{80, 2}, test{120, 3};
+    auto chosen = options();
+    auto const classes = tape::fit_strong_class_head(train.examples, valid.examples, test.examples, 6, 3, chosen);
+    double right = 0;
+    for (std::size_t n = 0; n < test.examples.size(); ++n) {
+        Eigen::Index best = 0;
+        classes.probabilities.row(static_cast<Eigen::Index>(n)).maxCoeff(&best);
+        right += best == test.examples[n].class_label;
+    }
+    EXPECT_GT(right / static_cast<double>(test.examples.size()), 0.9);
+    auto const values = tape::fit_strong_value_head(train.examples, valid.examples, test.examples, 6, chosen);
+    std::vector<double> truth;
+    for (auto const& example : test.examples) truth.push_back(example.value);
+    EXPECT_GT(tape::rank_correlation(values.values, truth), 0.8);
+    EXPECT_GT(values.valid_score, 0.8);
+    chosen.max_epochs = 2;
+    auto const once = tape::fit_strong_value_head(train.examples, valid.examples, test.examples, 6, chosen);
+    auto const again = tape::fit_strong_value_head(train.examples, valid.examples, test.examples, 6, chosen);
+    EXPECT_EQ(once.values, again.values);
+}
+
+TEST(StrongProteinHeads, NameWhatIsWrong) {
+    MarkedSet train{10, 1}, valid{4, 2};
+    auto const fit = [&] { tape::fit_strong_value_head(train.examples, valid.examples, valid.examples, 6, options()); };
+    train.examples[3].value = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_EQ(message_of(fit), "training protein 3 has the value nan; labels must be finite");
+    train.examples[3].value = 1, train.examples[2].length = 0;
+    EXPECT_EQ(message_of(fit), "training protein 2 has no residues");
+    train.examples[2].length = static_cast<int>(train.rows[2].rows()),
+    train.rows[1](0, 1) = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(message_of(fit),
+              "training protein 1 has the feature value inf at row 0, column 1; features must be finite");
+    train.rows[1](0, 1) = 0, train.examples[0].class_label = 9;
+    auto const classes = [&] {
+        tape::fit_strong_class_head(train.examples, valid.examples, valid.examples, 6, 3, options());
+    };
+    EXPECT_EQ(message_of(classes), "training protein 0 has the class label 9, outside 0..2");
+}
+
 // ------------------------------------------------------------------------------------------- class and value heads
 
 struct PooledSet {
@@ -417,6 +534,29 @@ TEST(ValueHead, FindsALinearValueWithAnyNumberOfThreads) {
     auto chosen = options();
     chosen.threads = 1;
     EXPECT_EQ(fit.values, tape::fit_value_head(train.x, train.values, valid.x, valid.values, test.x, chosen).values);
+}
+
+/// Few proteins, a small source with the answer and a wide one of noise: joined evenly the noise wins.
+TEST(ValueHead, WeighsSources) {
+    auto const wide = [](PooledSet set, unsigned seed) {
+        std::mt19937 random{seed};
+        std::normal_distribution<float> normal;
+        FeatureMatrix joined(set.x.rows(), 210);
+        joined << FeatureMatrix::NullaryExpr(set.x.rows(), 200, [&] { return normal(random); }), set.x;
+        set.x = joined;
+        return set;
+    };
+    auto const train = wide(pooled_set(60, 1), 4), valid = wide(pooled_set(60, 2), 5),
+               test = wide(pooled_set(300, 3), 6);
+    auto chosen = options();
+    auto const fit = [&] {
+        auto const values = tape::fit_value_head(train.x, train.values, valid.x, valid.values, test.x, chosen).values;
+        return tape::rank_correlation(values, test.values);
+    };
+    double const as_one = fit();
+    chosen.source_widths = {200, 10};
+    EXPECT_GT(fit(), as_one + 0.1);
+    EXPECT_GT(fit(), 0.95);
 }
 
 TEST(ValueHead, EqualLabelsGiveTheirValueAndTheLargestPenalty) {

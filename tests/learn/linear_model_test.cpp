@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -59,6 +60,44 @@ double largest_gradient(FeatureMatrix const& x, std::vector<double> const& y, ta
         largest = std::max(largest, std::abs(g));
     }
     return std::max(largest, std::abs(sum));
+}
+
+/// A block's weight is a scaling of its standardised columns: both forms of the problem must agree with ridge
+/// regression on columns scaled by hand, which standardising would undo, so through the gradient of the penalised loss.
+TEST(BlockRidge, WeighsBlocksAgainstEachOther) {
+    for (Eigen::Index const rows : {60, 9}) { // primal and dual
+        auto const x = random_matrix(rows, 12, 5);
+        auto const y = linear_values(x, 6);
+        std::array const widths{4, 5, 3};
+        std::array const weights{1.0, 0.25, 0.0};
+        std::array const lambdas{0.5, 20.0};
+        auto const models = tape::BlockRidge{x, widths, y, 2}.path(weights, lambdas);
+        auto const scaling = tape::column_scaling(x, 1);
+        for (std::size_t k = 0; k < lambdas.size(); ++k) {
+            auto const fitted = tape::predict(models[k], x, 1);
+            Eigen::Index d = 0;
+            for (std::size_t block = 0; block < widths.size(); ++block)
+                for (int c = 0; c < widths[block]; ++c, ++d) {
+                    auto const s = static_cast<std::size_t>(d);
+                    if (weights[block] == 0) {
+                        EXPECT_EQ(models[k].weights[s], 0);
+                        continue;
+                    }
+                    double g =
+                        -lambdas[k] / (weights[block] * weights[block]) * models[k].weights[s] / scaling.scale[s];
+                    for (std::size_t n = 0; n < y.size(); ++n)
+                        g += (x(static_cast<Eigen::Index>(n), d) - scaling.mean[s]) * scaling.scale[s] *
+                             (y[n] - fitted[n]);
+                    EXPECT_NEAR(g, 0, 1e-9) << "rows " << rows << ", column " << d;
+                }
+        }
+        // Equal weights are plain ridge regression.
+        std::array const equal{1.0, 1.0, 1.0};
+        auto const plain = tape::ridge_path(x, y, lambdas, 1),
+                   blocks = tape::BlockRidge{x, widths, y, 1}.path(equal, lambdas);
+        for (std::size_t k = 0; k < lambdas.size(); ++k)
+            for (std::size_t d = 0; d < 12; ++d) EXPECT_NEAR(plain[k].weights[d], blocks[k].weights[d], 1e-10);
+    }
 }
 
 TEST(RidgePath, AgreesWithScikitLearn) {
