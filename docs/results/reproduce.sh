@@ -4,11 +4,15 @@
 #   docs/results/reproduce.sh [WORK_DIR]        WORK_DIR (default: build/finding) keeps features and finished fits: safe to interrupt
 #
 # Needs the UniRep weights (tape-data fetch unirep --accept-licence; CC BY-NC 4.0) and Swiss-Prot (fetched when absent).
-#   1. protein: onehot, unirep                    every training protein of the protein-level tasks
-#   2. msa: onehot, msa, unirep, msa+unirep       MSA_TRAIN (default 1000) training proteins a task, alignments searched in the
-#                                                 whole of Swiss-Prot, about an hour on two cores; the same proteins for every arm
-# Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what run 2
-# says of alignment against language model); the HTML pages stay in WORK_DIR.
+# Alignments: two rounds over the whole of Swiss-Prot (the bundled family for fluorescence). Runs, by their names in the tables:
+#   residues    secondary structure and contacts, RESIDUE_TRAIN (default 1000; contacts have 763) training proteins
+#   proteins    remote homology and stability, PROTEIN_TRAIN (default 1000)
+#   gfp         fluorescence, every training protein
+#   unaligned   remote homology and stability, every training protein; without alignments, whose searches would take days
+# with one-hot, alignment, UniRep and their union, the last without those that need alignments; then the same with --head strong, named
+# NAME-strong (not contacts, which have one head; of unaligned only stability).
+# Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what each run says
+# of alignment against language model); the HTML pages stay in WORK_DIR.
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
 work=$(mkdir -p "${1:-$root/build/finding}" && cd "${1:-$root/build/finding}" && pwd)
@@ -27,16 +31,34 @@ if [ -z "$swissprot" ]; then
   fi
 fi
 
-tasks=secondary_structure,contact,remote_homology,fluorescence,stability # TAPE's five
-common=(--preset full --threads "${THREADS:-0}" --no-baseline)
-say "One-hot and UniRep, all training proteins of the protein-level tasks"
-"$bin/tape-compare" "${common[@]}" --features onehot,unirep --no-hybrid --tasks remote_homology,fluorescence,stability --seeds 1 -o "$work/protein"
-say "Alignments from Swiss-Prot"
-"$bin/tape-compare" "${common[@]}" --features onehot,msa,unirep --tasks "$tasks" --seeds "${SEEDS:-1}" \
-  --train-limit "${MSA_TRAIN:-1000}" --valid-limit 200 --db "$swissprot" --rounds "${ROUNDS:-2}" -o "$work/msa"
+# compare RUN ARMS TASKS TRAIN [options]; the run's folder is WORK_DIR/RUN
+runs=()
+compare() {
+  local run=$1 arms=$2 tasks=$3 train=$4 limit=()
+  shift 4
+  [ "$train" = all ] || limit=(--train-limit "$train" --valid-limit 200)
+  say "$run"
+  "$bin/tape-compare" --preset full --threads "${THREADS:-0}" --seeds "${SEEDS:-1}" --db "$swissprot" --rounds "${ROUNDS:-2}" \
+    --no-baseline --features "$arms" --tasks "$tasks" "${limit[@]}" "$@" -o "$work/$run"
+  runs+=("$run")
+}
+arms=onehot,msa,unirep
+compare residues $arms secondary_structure,contact "${RESIDUE_TRAIN:-1000}"
+compare residues-strong $arms secondary_structure "${RESIDUE_TRAIN:-1000}" --head strong
+compare proteins $arms remote_homology,stability "${PROTEIN_TRAIN:-1000}"
+compare proteins-strong $arms remote_homology,stability "${PROTEIN_TRAIN:-1000}" --head strong
+compare gfp $arms fluorescence all
+compare gfp-strong $arms fluorescence all --head strong
+compare unaligned onehot,unirep remote_homology,stability all --no-hybrid
+compare unaligned-strong onehot,unirep stability all --no-hybrid --head strong
 
 say "Side by side"
-"$bin/tape-report" "$work/protein/result.json" "$work/msa/result.json" \
-  -o "$work/finding.html" --tsv "$results/finding.tsv" --markdown "$results/finding.md"
-"$bin/tape-report" "$work/msa/result.json" -o "$work/msa.html" >"$results/finding_verdict.txt"
-say "Tables in $results; pages in $work/finding.html and $work/msa.html"
+files=()
+for run in "${runs[@]}"; do files+=("$work/$run/result.json"); done
+"$bin/tape-report" "${files[@]}" -o "$work/finding.html" --tsv "$results/finding.tsv" --markdown "$results/finding.md"
+for run in "${runs[@]}"; do
+  printf '%s\n' "$run"
+  "$bin/tape-report" "$work/$run/result.json" -o "$work/$run.html"
+  echo
+done >"$results/finding_verdict.txt"
+say "Tables in $results; pages in $work"
