@@ -117,7 +117,13 @@ void build(Arguments const& arguments, std::string const& input) {
         return;
     }
     target.add_input(input, single_file ? tape::content_hash_of_file(input) : "");
-    report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
+    bool const quiet = arguments.flag("quiet");
+    auto const summary = tape::build_database(
+        input, output,
+        {.threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads"))), .quiet = quiet});
+    report(output, summary, quiet);
+    if (summary.resumed_runs > 0 && !quiet)
+        std::cout << "went on from " << tape::counted(summary.resumed_runs, "finished run") << " of the build before\n";
     target.write_manifest(details_of(output));
 }
 
