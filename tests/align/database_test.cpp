@@ -300,6 +300,19 @@ TEST_F(DatabaseRuns, OnlyRunsOfTheSameInputAreTaken) {
     expect_whole();
 }
 
+TEST_F(DatabaseRuns, ACutInputIsNeverAnEnd) {
+    auto const packed = directory / "in.fasta.gz";
+    write_atomically(packed, [&](std::ostream& out) { out << text; });
+    std::filesystem::resize_file(packed, std::filesystem::file_size(packed) * 3 / 4);
+    fasta = packed;
+    auto const first = problem_of_build(3000, 1);
+    EXPECT_NE(first.find("\n  caused by: " + packed.string() + ": "), std::string::npos) << first;
+    EXPECT_NE(first.find("truncated"), std::string::npos) << first;
+    EXPECT_TRUE(first.ends_with("(bad data)")) << first;
+    for (int const threads : {2, 7}) EXPECT_EQ(problem_of_build(3000, threads), first);
+    EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 TEST_F(DatabaseRuns, EqualIdsOfDifferentRunsAreFound) {
     write_bytes(fasta, text + ">id1700\nMKV\n>id12 again\nMKV\n");
     auto const line_of = [&](std::size_t place) {
