@@ -27,6 +27,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <streambuf>
 #include <utility>
 #include <vector>
@@ -59,7 +60,8 @@ class Hash128 {
     std::unique_ptr<XXH3_state_t, Free> state_{XXH3_createState()};
 };
 
-/// "run-000012-HASH": the order of runs is that of their names.
+/// "run-000012-HASH", number and hash of the input behind it. Whoever changes what a run holds changes the name as
+/// well.
 std::string run_name(std::size_t number, XXH128_hash_t hash) {
     char name[64];
     std::snprintf(name, sizeof name, "run-%06zu-%016llx%016llx", number, static_cast<unsigned long long>(hash.high64),
@@ -251,15 +253,12 @@ class RunFolder {
                 count += is_run(entry.path()) && entry.path().extension() == ".tdb";
         return count;
     }
-    /// All but those of an index from names; then the folder too if nothing is left in it.
-    void remove_runs(std::map<std::size_t, std::string> const& except) const {
+    /// All but the named ones; with none of them, the folder too if nothing else is in it.
+    void remove_runs(std::set<std::string> const& except) const {
         std::error_code ignored;
         std::vector<std::filesystem::path> old;
         for (auto const& entry : std::filesystem::directory_iterator{folder_, ignored})
-            if (is_run(entry.path()) && std::ranges::none_of(except, [&](auto const& run) {
-                    return run.second == entry.path().stem().string();
-                }))
-                old.push_back(entry.path());
+            if (is_run(entry.path()) && !except.contains(entry.path().stem().string())) old.push_back(entry.path());
         for (auto const& path : old) std::filesystem::remove(path, ignored);
         if (except.empty()) std::filesystem::remove(folder_, ignored);
     }
@@ -281,8 +280,7 @@ class RunFolder {
             if (descriptor_ < 0 && errno == ENOENT) continue; // removed in between by one that has finished
             if (descriptor_ < 0) throw error{folder_.string() + ": cannot open: " + std::strerror(errno)};
             bool const busy = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-            struct stat held {
-            }, named{};
+            struct stat held = {}, named = {};
             bool const same =
                 ::fstat(descriptor_, &held) == 0 && ::stat(folder_.c_str(), &named) == 0 && held.st_ino == named.st_ino;
             if (same && !busy) return true;
@@ -463,7 +461,9 @@ class Build {
     }
 
     BuildSummary merge() {
-        folder_->remove_runs(runs_);
+        std::set<std::string> names;
+        for (auto const& [number, name] : runs_) names.insert(name);
+        folder_->remove_runs(names); // those of another input
         /// Sequences of one length in one run: there they lie together.
         struct Group {
             std::uint64_t length;
