@@ -1,10 +1,8 @@
 #include "align/database.hpp"
 
-#include "data/blast_volume.hpp"
+#include "align/database_format.hpp"
 #include "data/error.hpp"
-#include "data/fasta.hpp"
 #include "data/io.hpp"
-#include "data/progress.hpp"
 #include "data/text.hpp"
 
 #include <xxhash.h>
@@ -22,6 +20,9 @@
 namespace tape {
 namespace {
 
+using detail::database_layout;
+using detail::DatabaseHeader;
+
 static_assert(std::endian::native == std::endian::little, "the file layout is little-endian");
 
 constexpr std::uint32_t format_version = 1;
@@ -29,17 +30,9 @@ constexpr std::uint32_t byte_order_mark = 0x01020304;
 constexpr std::uint64_t section_alignment = 64;
 constexpr std::uint64_t trailer_bytes = sizeof(XXH128_canonical_t);
 
-struct Header {
-    std::array<char, 8> magic;
-    std::uint32_t version, byte_order;
-    std::uint64_t sequences, residues, text_bytes, file_bytes;
-    std::uint64_t residue_offsets_at, text_offsets_at, residues_at, text_at;
-    std::array<std::uint64_t, 5> reserved;
-    std::uint64_t checksum; ///< XXH3-64 of all fields before
-};
-static_assert(sizeof(Header) == 128);
-
-std::uint64_t checksum_of(Header const& header) { return XXH3_64bits(&header, offsetof(Header, checksum)); }
+std::uint64_t checksum_of(DatabaseHeader const& header) {
+    return XXH3_64bits(&header, offsetof(DatabaseHeader, checksum));
+}
 
 std::uint64_t aligned(std::uint64_t position) {
     return (position + section_alignment - 1) / section_alignment * section_alignment;
@@ -52,31 +45,15 @@ std::string hexadecimal(XXH128_canonical_t const& hash) {
     return text;
 }
 
-/// The layout that these counts lead to; what a header must equal.
-Header layout(std::uint64_t sequences, std::uint64_t residues, std::uint64_t text_bytes) {
-    Header header{};
-    std::copy(database_magic.begin(), database_magic.end(), header.magic.begin());
-    header.version = format_version;
-    header.byte_order = byte_order_mark;
-    header.sequences = sequences, header.residues = residues, header.text_bytes = text_bytes;
-    header.residue_offsets_at = sizeof(Header);
-    header.text_offsets_at = aligned(header.residue_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
-    header.residues_at = aligned(header.text_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
-    header.text_at = aligned(header.residues_at + residues);
-    header.file_bytes = aligned(header.text_at + text_bytes) + trailer_bytes;
-    header.checksum = checksum_of(header);
-    return header;
-}
-
-Header read_header(std::string_view bytes, std::string const& name) {
+DatabaseHeader read_header(std::string_view bytes, std::string const& name) {
     auto const refuse = [&](std::string const& what) -> data_error { return data_error{name + ": " + what}; };
-    if (bytes.size() < sizeof(Header) + trailer_bytes || !bytes.starts_with(database_magic)) {
+    if (bytes.size() < sizeof(DatabaseHeader) + trailer_bytes || !bytes.starts_with(database_magic)) {
         if (bytes.starts_with(database_magic))
             throw refuse("truncated database: " + std::to_string(bytes.size()) + " bytes; build it again");
         throw refuse("not a tape database (it starts with " + shown(bytes.substr(0, database_magic.size())) +
                      "); make one with `tape-db build`");
     }
-    Header header;
+    DatabaseHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     if (header.version != format_version)
         throw refuse("database format version " + std::to_string(header.version) + ", this program reads version " +
@@ -86,10 +63,10 @@ Header read_header(std::string_view bytes, std::string const& name) {
     if (header.checksum != checksum_of(header))
         throw refuse("altered header: its checksum differs; build the database again");
     constexpr auto most = std::numeric_limits<std::uint32_t>::max();
-    Header const expected = header.sequences < most && header.residues < (std::uint64_t{1} << 56) &&
-                                    header.text_bytes < (std::uint64_t{1} << 56)
-                                ? layout(header.sequences, header.residues, header.text_bytes)
-                                : Header{};
+    DatabaseHeader const expected = header.sequences < most && header.residues < (std::uint64_t{1} << 56) &&
+                                            header.text_bytes < (std::uint64_t{1} << 56)
+                                        ? database_layout(header.sequences, header.residues, header.text_bytes)
+                                        : DatabaseHeader{};
     if (std::memcmp(&expected, &header, sizeof header) != 0)
         throw refuse("inconsistent header; build the database again");
     if (header.file_bytes != bytes.size())
@@ -106,13 +83,6 @@ void check_offsets(std::span<std::uint64_t const> offsets, std::uint64_t total, 
                    char const* what) {
     if (offsets.front() != 0 || offsets.back() != total || !std::is_sorted(offsets.begin(), offsets.end()))
         throw data_error{name + ": altered " + what + " offsets; build the database again"};
-}
-
-bool names_blast_database(std::filesystem::path const& input) {
-    auto const with = [&](char const* extension) { return std::filesystem::exists(input.string() + extension); };
-    auto const extension = input.extension();
-    return extension == ".pin" || extension == ".pal" ||
-           (!std::filesystem::exists(input) && (with(".pin") || with(".pal")));
 }
 
 /// Writes and hashes at once.
@@ -146,12 +116,53 @@ class HashingWriter {
 
 } // namespace
 
+detail::DatabaseHeader detail::database_layout(std::uint64_t sequences, std::uint64_t residues,
+                                               std::uint64_t text_bytes) {
+    DatabaseHeader header{};
+    std::copy(database_magic.begin(), database_magic.end(), header.magic.begin());
+    header.version = format_version;
+    header.byte_order = byte_order_mark;
+    header.sequences = sequences, header.residues = residues, header.text_bytes = text_bytes;
+    header.residue_offsets_at = sizeof(DatabaseHeader);
+    header.text_offsets_at = aligned(header.residue_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
+    header.residues_at = aligned(header.text_offsets_at + (sequences + 1) * sizeof(std::uint64_t));
+    header.text_at = aligned(header.residues_at + residues);
+    header.file_bytes = aligned(header.text_at + text_bytes) + trailer_bytes;
+    header.checksum = checksum_of(header);
+    return header;
+}
+
+BuildSummary detail::write_database(std::filesystem::path const& output, DatabaseContent const& content) {
+    if (content.sequences == 0) throw data_error{output.string() + ": no sequences to write"};
+    if (content.sequences >= std::numeric_limits<std::uint32_t>::max())
+        throw data_error{output.string() + ": more than 4,294,967,294 sequences; split the database"};
+    auto const header = database_layout(content.sequences, content.residues, content.text_bytes);
+    write_atomically(output, [&](std::ostream& stream) {
+        HashingWriter out{stream};
+        out.write(&header, sizeof header);
+        auto const write_offsets = [&out](auto const& sizes) {
+            std::uint64_t offset = 0;
+            out.write(&offset, sizeof offset);
+            sizes([&](std::uint64_t size) { offset += size, out.write(&offset, sizeof offset); });
+            out.pad();
+        };
+        auto const write_bytes = [&out](auto const& pieces) {
+            pieces([&](std::string_view piece) { out.write(piece.data(), piece.size()); });
+            out.pad();
+        };
+        write_offsets(content.lengths), write_offsets(content.line_sizes);
+        write_bytes(content.codes), write_bytes(content.lines);
+        out.write_trailer();
+    });
+    return {content.sequences, header.residues, header.file_bytes};
+}
+
 struct Database::State {
     explicit State(std::filesystem::path const& file) : path{file}, map{file} {}
 
     std::filesystem::path path;
     MappedFile map;
-    Header header{};
+    DatabaseHeader header{};
     std::span<std::uint64_t const> residue_offsets, text_offsets;
     Residue const* residues = nullptr;
     char const* text = nullptr;
@@ -234,10 +245,10 @@ class Blocks {
             bytes.remove_prefix(piece.size()), size_ += piece.size();
         }
     }
-    void write(HashingWriter& out, std::uint64_t begin, std::uint64_t end) const {
+    void visit(std::uint64_t begin, std::uint64_t end, detail::DatabaseContent::Bytes const& take) const {
         while (begin < end) {
             auto const piece = std::min(end - begin, block_bytes - begin % block_bytes);
-            out.write(blocks_[begin / block_bytes].get() + begin % block_bytes, piece), begin += piece;
+            take({blocks_[begin / block_bytes].get() + begin % block_bytes, piece}), begin += piece;
         }
     }
     [[nodiscard]] std::uint64_t size() const { return size_; }
@@ -278,53 +289,58 @@ void DatabaseWriter::add(std::string_view id, std::string_view description, std:
 
 BuildSummary DatabaseWriter::write(std::filesystem::path const& output) const {
     auto const& state = *state_;
-    std::size_t const count = state.residue_offsets.size() - 1;
-    if (count == 0) throw data_error{output.string() + ": no sequences to write"};
-    std::vector<std::uint32_t> order(count);
+    std::vector<std::uint32_t> order(state.residue_offsets.size() - 1);
     std::iota(order.begin(), order.end(), 0U);
     std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return state.length(a) < state.length(b); });
-    auto const header = layout(count, state.residues.size(), state.text.size());
-    write_atomically(output, [&](std::ostream& stream) {
-        HashingWriter out{stream};
-        out.write(&header, sizeof header);
-        auto const write_offsets = [&](std::vector<std::uint64_t> const& offsets) {
-            std::vector<std::uint64_t> sorted{0};
-            sorted.reserve(offsets.size());
-            for (auto const i : order) sorted.push_back(sorted.back() + offsets[i + 1] - offsets[i]);
-            out.write(sorted.data(), sorted.size() * sizeof(std::uint64_t));
-            out.pad();
+    auto const sizes = [&order](std::vector<std::uint64_t> const& offsets) {
+        return [&order, &offsets](auto const& take) {
+            for (auto const i : order) take(offsets[i + 1] - offsets[i]);
         };
-        write_offsets(state.residue_offsets);
-        write_offsets(state.text_offsets);
-        for (auto const i : order) state.residues.write(out, state.residue_offsets[i], state.residue_offsets[i + 1]);
-        out.pad();
-        for (auto const i : order) state.text.write(out, state.text_offsets[i], state.text_offsets[i + 1]);
-        out.pad();
-        out.write_trailer();
-    });
-    return {count, header.residues, header.file_bytes};
-}
-
-BuildSummary build_database(std::filesystem::path const& input, std::filesystem::path const& output, bool quiet) {
-    DatabaseWriter writer;
-    Progress progress{"reading sequences", 0, "sequences", quiet};
-    auto const add = [&](Protein&& protein) {
-        writer.add(protein.id, protein.description, encode_residues(protein.residues));
-        progress.advance();
     };
-    if (names_blast_database(input))
-        for_each_blast_sequence(input, add);
-    else
-        for_each_fasta(input, add);
-    return writer.write(output);
+    auto const bytes = [&order](Blocks const& blocks, std::vector<std::uint64_t> const& offsets) {
+        return [&order, &blocks, &offsets](auto const& take) {
+            for (auto const i : order) blocks.visit(offsets[i], offsets[i + 1], take);
+        };
+    };
+    return detail::write_database(output, {.sequences = order.size(),
+                                           .residues = state.residues.size(),
+                                           .text_bytes = state.text.size(),
+                                           .lengths = sizes(state.residue_offsets),
+                                           .line_sizes = sizes(state.text_offsets),
+                                           .codes = bytes(state.residues, state.residue_offsets),
+                                           .lines = bytes(state.text, state.text_offsets)});
 }
 
 BuildSummary subset_database(Database const& database, std::function<bool(std::size_t)> const& keep,
                              std::filesystem::path const& output) {
-    DatabaseWriter writer;
-    for (std::size_t i = 0; i < database.size(); ++i)
-        if (keep(i)) writer.add(database.id(i), database.description(i), database.residues(i));
-    return writer.write(output);
+    // A database is sorted by length, and so is what is kept of it: nothing is collected.
+    auto const each = [&](auto const& visit) {
+        for (std::size_t i = 0; i < database.size(); ++i)
+            if (keep(i)) visit(i);
+    };
+    auto const line_size = [&](std::size_t i) {
+        auto const description = database.description(i).size();
+        return database.id(i).size() + (description > 0 ? 1 + description : 0);
+    };
+    detail::DatabaseContent content;
+    each([&](std::size_t i) {
+        ++content.sequences, content.residues += database.residues(i).size(), content.text_bytes += line_size(i);
+    });
+    content.lengths = [&](auto const& take) { each([&](std::size_t i) { take(database.residues(i).size()); }); };
+    content.line_sizes = [&](auto const& take) { each([&](std::size_t i) { take(line_size(i)); }); };
+    content.codes = [&](auto const& take) {
+        each([&](std::size_t i) {
+            auto const residues = database.residues(i);
+            take({reinterpret_cast<char const*>(residues.data()), residues.size()});
+        });
+    };
+    content.lines = [&](auto const& take) {
+        each([&](std::size_t i) {
+            take(database.id(i));
+            if (auto const description = database.description(i); !description.empty()) take(" "), take(description);
+        });
+    };
+    return detail::write_database(output, content);
 }
 
 } // namespace tape

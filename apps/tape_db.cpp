@@ -84,16 +84,18 @@ bool is_dry_run(Arguments const& arguments, std::filesystem::path const& output)
     return true;
 }
 
-std::map<std::string, std::string> details_of(std::string const& output) {
-    tape::Database const database{output};
-    return {{"content_hash", database.content_hash()},
-            {"sequences", std::to_string(database.size())},
-            {"residues", std::to_string(database.residue_count())},
-            {"simd", tape::simd_target()}};
+/// With what the file holds, unless it is a pipe or a device.
+void write_manifest(tape::cli::OutputFile& target) {
+    if (!std::filesystem::is_regular_file(target.path())) return;
+    tape::Database const database{target.path()};
+    target.write_manifest({{"content_hash", database.content_hash()},
+                           {"sequences", std::to_string(database.size())},
+                           {"residues", std::to_string(database.residue_count())},
+                           {"simd", tape::simd_target()}});
 }
 
 void report(std::string const& path, tape::BuildSummary const& summary, bool quiet) {
-    if (quiet) return;
+    if (quiet || path == "-") return;
     std::cout << path << ": " << tape::counted(summary.sequences, "sequence") << ", "
               << tape::counted(summary.residues, "residue") << ", " << tape::counted(summary.bytes, "byte") << '\n';
 }
@@ -117,8 +119,14 @@ void build(Arguments const& arguments, std::string const& input) {
         return;
     }
     target.add_input(input, single_file ? tape::content_hash_of_file(input) : "");
-    report(output, tape::build_database(input, output, arguments.flag("quiet")), arguments.flag("quiet"));
-    target.write_manifest(details_of(output));
+    bool const quiet = arguments.flag("quiet");
+    auto const summary = tape::build_database(
+        input, output,
+        {.threads = tape::resolve_threads(static_cast<int>(arguments.integer("threads"))), .quiet = quiet});
+    report(output, summary, quiet);
+    if (summary.resumed_runs > 0 && !quiet && !target.is_stdout())
+        std::cout << "went on from " << tape::counted(summary.resumed_runs, "finished run") << " of the build before\n";
+    write_manifest(target);
 }
 
 void cluster(Arguments const& arguments, std::string const& input) {
@@ -183,7 +191,7 @@ void subset(Arguments const& arguments, std::string const& input) {
                tape::subset_database(
                    database, [&](std::size_t i) { return keep[i]; }, output),
                arguments.flag("quiet"));
-        return target.write_manifest(details_of(output));
+        return write_manifest(target);
     }
     tape::write_atomically(output, [&](std::ostream& out) {
         for (std::size_t i = 0; i < database.size(); ++i) {

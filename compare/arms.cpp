@@ -34,7 +34,7 @@ std::filesystem::path database_of(std::filesystem::path const& file, SourceSetti
     auto const built = folder / (name.substr(0, name.find('.')) + ".tdb");
     if (!std::filesystem::exists(built)) {
         std::filesystem::create_directories(folder);
-        build_database(file, built, settings.quiet);
+        build_database(file, built, {.threads = settings.threads, .quiet = settings.quiet});
     }
     return built;
 #else

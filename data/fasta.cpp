@@ -26,13 +26,13 @@ constexpr std::array<char, 256> upper_case = make_upper();
 
 class FastaReader {
   public:
-    FastaReader(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t)> const& visit,
-                FastaOptions const& options)
-        : name_{file == "-" ? "<stdin>" : file.string()}, visit_{visit}, options_{options}, in_{open_input(file)} {}
+    FastaReader(std::istream& in, std::string name, std::uint64_t lines_before,
+                std::function<void(Protein&&, std::uint64_t)> const& visit, FastaOptions const& options)
+        : name_{std::move(name)}, visit_{visit}, options_{options}, in_{in}, line_number_{lines_before} {}
 
     void read() {
         std::string line;
-        while (std::getline(*in_, line)) {
+        while (std::getline(in_, line)) {
             ++line_number_;
             while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.pop_back();
             if (line.empty()) continue;
@@ -120,11 +120,11 @@ class FastaReader {
     std::string name_;
     std::function<void(Protein&&, std::uint64_t)> const& visit_;
     FastaOptions const& options_;
-    std::unique_ptr<std::istream> in_;
+    std::istream& in_;
     std::unordered_map<std::string, std::uint64_t> ids_; ///< id -> header line
     Protein protein_;
     std::string stop_place_;
-    std::uint64_t line_number_ = 0, header_line_ = 0, records_ = 0;
+    std::uint64_t line_number_, header_line_ = 0, records_ = 0;
     bool in_record_ = false, bad_ = false, stop_seen_ = false;
 };
 
@@ -138,7 +138,13 @@ void for_each_fasta(std::filesystem::path const& file, std::function<void(Protei
 
 void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t)> const& visit,
                     FastaOptions const& options) {
-    FastaReader{file, visit, options}.read();
+    auto const in = open_input(file);
+    for_each_fasta(*in, file == "-" ? "<stdin>" : file.string(), 0, visit, options);
+}
+
+void for_each_fasta(std::istream& in, std::string const& name, std::uint64_t lines_before,
+                    std::function<void(Protein&&, std::uint64_t)> const& visit, FastaOptions const& options) {
+    FastaReader{in, name, lines_before, visit, options}.read();
 }
 
 std::vector<Protein> read_fasta(std::filesystem::path const& file, FastaOptions const& options) {

@@ -34,6 +34,10 @@ void for_each_fasta(std::filesystem::path const& file, std::function<void(Protei
 void for_each_fasta(std::filesystem::path const& file, std::function<void(Protein&&, std::uint64_t line)> const& visit,
                     FastaOptions const& options = {});
 
+/// The same for a part of a file that starts with a record, after `lines_before` lines; messages call the file `name`.
+void for_each_fasta(std::istream& in, std::string const& name, std::uint64_t lines_before,
+                    std::function<void(Protein&&, std::uint64_t line)> const& visit, FastaOptions const& options = {});
+
 /// 60 letters a line.
 void write_fasta(std::ostream& out, std::vector<Protein> const& proteins);
 

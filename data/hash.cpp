@@ -3,9 +3,12 @@
 #include "data/io.hpp"
 
 #define XXH_INLINE_ALL
+#include <sys/mman.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <memory>
 
 namespace tape {
 namespace {
@@ -21,6 +24,16 @@ std::string hexadecimal(XXH128_hash_t hash) {
 
 std::string content_hash(std::string_view bytes) { return hexadecimal(XXH3_128bits(bytes.data(), bytes.size())); }
 
-std::string content_hash_of_file(std::filesystem::path const& file) { return content_hash(MappedFile{file}.bytes()); }
+std::string content_hash_of_file(std::filesystem::path const& file) {
+    constexpr std::size_t piece = std::size_t{16} << 20; // what is mapped counts as this program's memory
+    MappedFile const map{file};
+    std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> const state{XXH3_createState(), XXH3_freeState};
+    XXH3_128bits_reset(state.get());
+    for (auto rest = map.bytes(); !rest.empty(); rest.remove_prefix(std::min(piece, rest.size()))) {
+        XXH3_128bits_update(state.get(), rest.data(), std::min(piece, rest.size()));
+        ::madvise(const_cast<char*>(map.bytes().data()), map.bytes().size(), MADV_DONTNEED);
+    }
+    return hexadecimal(XXH3_128bits_digest(state.get()));
+}
 
 } // namespace tape

@@ -21,7 +21,7 @@ std::filesystem::path searchable_database(std::filesystem::path const& file, std
     auto const built = folder / (name.substr(0, name.find('.')) + ".tdb");
     if (std::filesystem::exists(built)) return built;
     OutputFolder const output{folder};
-    auto const summary = build_database(file, built, quiet);
+    auto const summary = build_database(file, built, {.quiet = quiet});
     if (!quiet)
         std::cerr << "made a database of " << file.string() << " (" << counted(summary.sequences, "sequence")
                   << "): " << built.string() << "; `tape-db build` makes one to keep\n";

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time, memory and hits of homology searches against a large database, ours beside HMMER, PSI-BLAST and MMseqs2 in the same run.
 
-  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--decoys N] [--batch N] [--tasks N] [--threads N] [--rounds N] [--work DIR]
+  search_peers.py BIN_DIR DATABASE.fasta DATABASE.tdb [--single N] [--decoys N] [--batch N] [--tasks N] [--threads N] [--rounds N] [--only NAME ...] [--work DIR]
 
 single: the first N PSICOV-150 chains and avGFP, one query a process, cold start included (default 10).
 decoys: the first N chains and avGFP against the database joined with its reversed sequences: how many targets a program finds
@@ -111,7 +111,7 @@ def programs(options, work, fasta, tdb):
     for rounds in (1, r):
         chosen[f"tape-msa, {rounds} round{'s' if rounds > 1 else ''}"] = (
             lambda q, o, rounds=rounds: [options.bin / "tape-msa", q, "--db", tdb, "--rounds", rounds, "--threads", t, "-q", "--force", "--evalue", "10", "--hits", o], our_hits)
-    return chosen
+    return {name: chosen[name] for name in chosen if not options.only or name in options.only}
 
 
 def search_all(command, read, queries, work):
@@ -199,6 +199,7 @@ def main():
         parser.add_argument(name, type=Path)
     for name, value in (("--single", 10), ("--decoys", 0), ("--batch", 0), ("--tasks", 0), ("--threads", 2), ("--rounds", 3)):
         parser.add_argument(name, type=int, default=value)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="programs of single and decoys, by their names in the table")
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -167,6 +167,15 @@ TEST_F(Mistakes, a_truncated_database) {
     expect_error("tape-msa", {"db.fasta", "--db", "d.tdb", "-o", "out"}, 3, {"d.tdb"});
 }
 
+TEST_F(Mistakes, a_database_through_a_pipe) {
+    write("db.fasta", ">a\nMKTAYIAKQRQISFVKSHFSRQ\n>b\nMKTAYIAKQRQIS\n");
+    ASSERT_EQ(run("tape-db", {"build", "db.fasta", "-o", "d.tdb"}).exit_code, 0);
+    Outcome const piped = run("tape-db", {"build", "db.fasta", "-o", "-"});
+    EXPECT_EQ(piped.exit_code, 0) << piped.err;
+    EXPECT_EQ(piped.out, read("d.tdb"));
+    EXPECT_EQ(run("tape-db", {"build", "db.fasta", "-o", "/dev/null"}).exit_code, 0);
+}
+
 TEST_F(Mistakes, a_full_disk_leaves_nothing) {
     std::string fasta;
     for (int i = 0; i < 3000; ++i)

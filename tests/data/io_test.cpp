@@ -273,6 +273,9 @@ TEST(Hash, IsXxh3) {
 TEST_F(Io, HashOfFileIsHashOfItsBytes) {
     std::string const text = sample_text(100'000);
     EXPECT_EQ(content_hash_of_file(file("x", text)), content_hash(text));
+    std::string large(std::size_t{33} << 20, 'x'); // more than is read at once
+    for (std::size_t at = 0; at < large.size(); at += 4099) large[at] = static_cast<char>(at >> 12);
+    EXPECT_EQ(content_hash_of_file(file("large", large)), content_hash(large));
 }
 
 TEST(Text, ShowsValuesSafely) {

@@ -8,7 +8,7 @@ bool uses_search() {
     tape::TemporaryDirectory const folder;
     std::string const residues = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV";
     std::ofstream{folder.path() / "db.fasta"} << ">known\n" << residues << "\n>other\nGSHMASMTGGQQMGRGS\n";
-    tape::build_database(folder.path() / "db.fasta", folder.path() / "db.tdb", true);
+    tape::build_database(folder.path() / "db.fasta", folder.path() / "db.tdb", {.quiet = true});
     tape::Database const database{folder.path() / "db.tdb"};
     std::vector<tape::Protein> const queries{{"query", "", residues}};
     bool found = false;
