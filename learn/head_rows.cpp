@@ -25,7 +25,7 @@ FeatureMatrix RowSplit::checked_rows(std::size_t n) const {
     check_features(rows, width_, name_, n);
     if (rows.rows() != length(n))
         throw data_error{name_ + " protein " + std::to_string(n) + " has " + std::to_string(rows.rows()) +
-                         " feature rows for " + std::to_string(length(n)) + " labels"};
+                         " feature rows for a length of " + std::to_string(length(n))};
     return rows;
 }
 

@@ -46,7 +46,6 @@ arms=onehot,msa,unirep
 compare residues $arms secondary_structure,contact "${RESIDUE_TRAIN:-1000}"
 compare residues-strong $arms secondary_structure "${RESIDUE_TRAIN:-1000}" --head strong
 compare proteins $arms remote_homology,stability "${PROTEIN_TRAIN:-1000}"
-compare proteins-strong $arms remote_homology,stability "${PROTEIN_TRAIN:-1000}" --head strong
 compare gfp $arms fluorescence all
 compare gfp-strong $arms fluorescence all --head strong
 compare unaligned onehot,unirep remote_homology,stability all --no-hybrid

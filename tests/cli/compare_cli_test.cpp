@@ -104,6 +104,8 @@ TEST_F(Compare, says_what_is_wrong_with_the_command_line) {
     expect_refusal({"--preset", "sed-finding"}, 2,
                    "--preset: expected quick, seed-finding or full, saw 'sed-finding' (did you mean `seed-finding`?)" +
                        help);
+    expect_refusal({"--tasks", "mine.csv", "--head", "storng"}, 2,
+                   "--head: expected published or strong, saw 'storng' (did you mean `strong`?)" + help);
     expect_refusal({"mine.csv"}, 2, "unexpected argument 'mine.csv'" + help);
     // Files that are read late are opened first, for a plan too.
     for (auto const* option : {"--corpus", "--db"})

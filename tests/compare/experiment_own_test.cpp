@@ -50,7 +50,8 @@ std::string table(std::string const& column, std::function<std::string(std::stri
     return text;
 }
 
-tape::TaskResult run(fs::path const& folder, std::string const& name, std::string const& text, int epochs = 0) {
+tape::TaskResult run(fs::path const& folder, std::string const& name, std::string const& text, int epochs = 0,
+                     tape::HeadStyle head = tape::HeadStyle::published) {
     tape::write_text(folder / name, text);
     tape::ExperimentOptions options;
     options.features = {"onehot"};
@@ -58,6 +59,7 @@ tape::TaskResult run(fs::path const& folder, std::string const& name, std::strin
     options.seeds = 1;
     if (epochs > 0) options.max_epochs = epochs;
     options.alignments.search = false;
+    options.head = head;
     options.cache = folder / "cache";
     options.threads = 1, options.device = "cpu", options.quiet = true;
     auto const result = tape::run_experiment(tape::make_plan(options));
@@ -102,6 +104,53 @@ TEST(own_tasks, of_every_shape_run_without_code) {
         run(folder.path(), "pairs.csv", table("contacts", [](auto const&) { return "1-20 5-30 2-9"; }), 1);
     EXPECT_EQ(pairs.examples[0].contacts, (std::vector<std::array<int, 2>>{{0, 19}, {1, 8}, {4, 29}}));
     EXPECT_FALSE(pairs.runs[0].predictions[0].pairs.empty());
+}
+
+/// One protein, each variant with a few residues of its own; the value adds up effects that belong to positions, which
+/// the composition does not show.
+std::string variants() {
+    std::mt19937_64 random{8};
+    std::string const parent = random_residues(60, random);
+    std::string text = "id,sequence,split,value\n";
+    for (int k = 0; k < 900; ++k) {
+        std::string residues = parent;
+        double value = 0;
+        for (int m = 0; m < 4; ++m) {
+            std::size_t const place = random() % residues.size();
+            residues[place] = tape::amino_acids[random() % 20];
+        }
+        for (std::size_t i = 0; i < residues.size(); ++i)
+            if (residues[i] != parent[i]) value += i % 3 == 0 ? 2 : -1;
+        if (k % 10 == 0) residues.erase(59);
+        text += "v" + std::to_string(k) + "," + residues +
+                (k < 700   ? ",train,"
+                 : k < 800 ? ",valid,"
+                           : ",test,") +
+                std::to_string(value) + "\n";
+    }
+    return text;
+}
+
+TEST(own_tasks, have_a_published_head_and_a_strong_one) {
+    tape::TemporaryDirectory const folder;
+    auto const published = run(folder.path(), "assay.csv", variants());
+    auto const strong = run(folder.path(), "assay.csv", variants(), 0, tape::HeadStyle::strong);
+    EXPECT_EQ(strong.runs[0].head,
+              "ridge regression on residues at their positions beside standardised pooled features");
+    EXPECT_LT(headline(published), .5);
+    EXPECT_GT(headline(strong), .7);
+
+    // The class is the order of two letters: the same composition either way.
+    auto const order = table("class", [](auto const& residues) {
+        return residues.find('W') < residues.find('C') ? std::string{"before"} : std::string{"behind"};
+    });
+    EXPECT_EQ(
+        run(folder.path(), "order.csv", order, 2, tape::HeadStyle::strong).runs[0].head,
+        "residual convolutions (128 channels, 3 blocks of 5, dilations 1 2 4), attention over positions (4 heads) "
+        "beside the mean, then a linear layer");
+    auto const letters = table("labels", [](auto const& residues) { return residues; });
+    EXPECT_EQ(run(folder.path(), "letters.csv", letters, 2, tape::HeadStyle::strong).runs[0].head,
+              "residual convolutions (128 channels, 3 blocks of 5, dilations 1 2 4), then a linear layer");
 }
 
 TEST(presets, say_what_a_run_takes) {

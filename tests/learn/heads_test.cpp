@@ -227,7 +227,7 @@ TEST(ResidueHead, NamesWhatIsWrong) {
     problem = {};
     problem.valid.rows[1].conservativeResize(12, 7);
     auto const length = std::to_string(problem.valid.labels[1].size());
-    EXPECT_EQ(message_of([&] { problem.fit(); }), "validation protein 1 has 12 feature rows for " + length + " labels");
+    EXPECT_EQ(message_of([&] { problem.fit(); }), "validation protein 1 has 12 feature rows for a length of " + length);
     problem = {};
     for (auto& mask : problem.train.masks) std::fill(mask.begin(), mask.end(), std::uint8_t{0});
     EXPECT_EQ(message_of([&] { problem.fit(); }),
