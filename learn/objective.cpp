@@ -5,7 +5,9 @@
 #include "learn/masked_language.hpp"
 #include "learn/next_token.hpp"
 #include "learn/profile_prediction.hpp"
+#include "learn/training_pass.hpp"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/log_softmax.h>
@@ -42,12 +44,12 @@ at::Tensor amino_acid_tokens(at::Device device) {
     return at::tensor(tokens, at::kLong).to(device);
 }
 
-/// Places of all examples, in a B x T batch laid out row behind row.
-at::Tensor flat_places(std::span<Example const> examples, std::vector<std::int64_t> Example::*places,
-                       std::int64_t width, at::Device device) {
+/// Rows of all letters, and behind them of all columns. @param starts  row of each example's first token
+at::Tensor asked_rows(std::span<Example const> examples, std::span<std::int64_t const> starts, at::Device device) {
     std::vector<std::int64_t> all;
-    for (std::size_t row = 0; row < examples.size(); ++row)
-        for (auto const place : examples[row].*places) all.push_back(static_cast<std::int64_t>(row) * width + place);
+    for (auto const places : {&Example::letter_places, &Example::column_places})
+        for (std::size_t i = 0; i < examples.size(); ++i)
+            for (auto const place : examples[i].*places) all.push_back(starts[i] + place);
     return at::tensor(all, at::kLong).to(device);
 }
 
@@ -103,14 +105,13 @@ std::vector<Example> pose(Objective const& objective, std::span<Window const> wi
     return examples;
 }
 
-Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
-             at::Device device) {
-    if (examples.empty()) return {};
-    std::vector<std::vector<std::int64_t>> rows;
-    for (auto const& example : examples) rows.push_back(example.tokens);
-    auto const batch = TokenBatch::from(rows, device);
-    at::Tensor const hidden = model.forward(batch).hidden.flatten(0, 1); // B T x D
-    std::int64_t const width = batch.tokens.size(1);
+namespace {
+
+/// The loss of hidden states at the asked rows; with gradients enabled, theirs and the head's are added.
+/// @param hidden  M x D: of the letters, and behind them of the columns
+Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Example const> examples, std::int64_t letters,
+                std::int64_t columns) {
+    at::Device const device = hidden.device();
     Score score;
     at::Tensor loss; // of this share
     auto const add = [&](Sums const& sums, Answers& into, std::int64_t places) {
@@ -118,22 +119,51 @@ Score answer(Transformer const& model, std::span<Example const> examples, std::i
         at::Tensor const share = sums.loss / static_cast<double>(places);
         loss = loss.defined() ? loss + share : share;
     };
-    if (auto const answers = joined(examples, &Example::letters); !answers.empty()) {
-        at::Tensor const places = flat_places(examples, &Example::letter_places, width, device);
-        at::Tensor const logits = model.logits(hidden.index_select(0, places)); // M x 33
-        at::Tensor const targets = at::tensor(answers, at::kLong).to(device);   // M
+    auto const answers = joined(examples, &Example::letters);
+    auto const letter_count = std::ssize(answers);
+    if (letter_count > 0) {
+        at::Tensor const logits = model.logits(hidden.slice(0, 0, letter_count)); // M x 33
+        at::Tensor const targets = at::tensor(answers, at::kLong).to(device);     // M
         add(sums_of(at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum), at::argmax(logits, 1).eq(targets)),
             score.letters, letters);
     }
-    if (auto const answers = joined(examples, &Example::frequencies); !answers.empty()) {
-        at::Tensor const places = flat_places(examples, &Example::column_places, width, device);
-        at::Tensor const logits = model.logits(hidden.index_select(0, places));                              // M x 33
-        at::Tensor const expected = at::tensor(answers, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
-        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));  // M x 20
+    if (auto const frequencies = joined(examples, &Example::frequencies); !frequencies.empty()) {
+        at::Tensor const logits = model.logits(hidden.slice(0, letter_count));                                   // M x 33
+        at::Tensor const expected = at::tensor(frequencies, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
+        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));      // M x 20
         add(sums_of(-(expected * predicted).sum(), at::argmax(predicted, 1).eq(at::argmax(expected, 1))), score.columns,
             columns);
     }
     if (loss.defined() && loss.requires_grad()) loss.backward();
+    return score;
+}
+
+} // namespace
+
+Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
+             at::Device device) {
+    if (examples.empty()) return {};
+    std::vector<std::vector<std::int64_t>> rows;
+    for (auto const& example : examples) rows.push_back(example.tokens);
+    auto const batch = TokenBatch::from(rows, device);
+    std::vector<std::int64_t> starts;
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        starts.push_back(static_cast<std::int64_t>(row) * batch.tokens.size(1));
+    at::Tensor const hidden = model.forward(batch).hidden.flatten(0, 1); // B T x D
+    return answer_at(model, hidden.index_select(0, asked_rows(examples, starts, device)), examples, letters, columns);
+}
+
+Score answer(Transformer const& model, TrainingPass& pass, std::span<Example const> examples, std::int64_t letters,
+             std::int64_t columns) {
+    if (examples.empty()) return {};
+    PackedTokens batch;
+    for (auto const& example : examples) batch.append(example.tokens);
+    at::Tensor const places = asked_rows(examples, batch.starts, at::kCPU);
+    at::Tensor const stream = pass.forward(batch).index_select(0, places); // M x D
+    bool const learns = at::GradMode::is_enabled();
+    stream.requires_grad_(learns);
+    Score const score = answer_at(model, model.final_norm(stream), examples, letters, columns);
+    if (learns && stream.grad().defined()) pass.backward(places, stream.grad());
     return score;
 }
 

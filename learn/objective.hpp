@@ -13,6 +13,7 @@
 namespace tape {
 
 class ProfileTargets;
+class TrainingPass;
 
 /// What is read and what is to be predicted of one window. Places count its tokens from 0.
 struct Example {
@@ -67,6 +68,10 @@ struct Score {
 /// @param letters, columns  places in the whole batch
 Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
              at::Device device);
+
+/// The same by a pass over the sequences without padding, which must have been refreshed: on the CPU.
+Score answer(Transformer const& model, TrainingPass& pass, std::span<Example const> examples, std::int64_t letters,
+             std::int64_t columns);
 
 /// Part `index` of `count` of a batch: consecutive examples, about the same number of tokens in each part.
 std::span<Example const> part_of(std::span<Example const> examples, std::size_t index, std::size_t count);

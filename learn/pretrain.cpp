@@ -14,6 +14,7 @@
 #include "learn/objective.hpp"
 #include "learn/profile_prediction.hpp"
 #include "learn/spike_guard.hpp"
+#include "learn/training_pass.hpp"
 #include "learn/transformer.hpp"
 
 #include <ATen/core/grad_mode.h>
@@ -124,6 +125,7 @@ class Run {
     void check_settings(nlohmann::json const& saved) const;
     void one_step();
     [[nodiscard]] Score learn_from(std::span<Example const> batch);
+    [[nodiscard]] Score answer_part(std::span<Example const> examples, std::int64_t letters, std::int64_t columns);
     [[nodiscard]] double shared_gradient_norm();
     [[nodiscard]] error diverged(std::string const& what) const;
     [[nodiscard]] Score validate();
@@ -146,6 +148,7 @@ class Run {
     nlohmann::json settings_;
     Transformer model_;
     AdamW optimizer_;
+    TrainingPass pass_{model_};
     SpikeGuard guard_{{}};
     RankMesh mesh_;
     std::optional<BatchSampler> sampler_;
@@ -274,6 +277,11 @@ Score Run::total(Score const& own) {
     return {{values[0], values[1], values[2]}, {values[3], values[4], values[5]}};
 }
 
+/// On the CPU by a pass of our own, elsewhere by autograd.
+Score Run::answer_part(std::span<Example const> examples, std::int64_t letters, std::int64_t columns) {
+    return device_.is_cpu() ? answer(model_, pass_, examples, letters, columns) : answer(model_, examples, letters, columns, device_);
+}
+
 /// Gradients of the whole batch, of which this rank computes its part.
 Score Run::learn_from(std::span<Example const> batch) {
     std::int64_t letters = 0, columns = 0;
@@ -285,8 +293,8 @@ Score Run::learn_from(std::span<Example const> batch) {
     auto const own = part_of(batch, static_cast<std::size_t>(mesh_.rank()), static_cast<std::size_t>(mesh_.size()));
     auto const parts = static_cast<std::size_t>(options_.accumulate);
     Score score;
-    for (std::size_t part = 0; part < parts; ++part)
-        score += answer(model_, part_of(own, part, parts), letters, columns, device_);
+    pass_.refresh();
+    for (std::size_t part = 0; part < parts; ++part) score += answer_part(part_of(own, part, parts), letters, columns);
     if (mesh_.size() == 1) return score;
     at::Tensor const gradients = optimizer_.gradients();
     mesh_.sum(std::span{gradients.mutable_data_ptr<float>(), static_cast<std::size_t>(gradients.numel())});
@@ -329,7 +337,7 @@ void Run::one_step() {
 
 Score Run::validate() {
     at::NoGradGuard const no_gradients;
-    model_.forget_lowered();
+    model_.forget_lowered(), pass_.refresh();
     std::size_t const count = std::min(validation_sequences, task_.corpus.held_out_size());
     std::vector<Window> windows;
     Random random{options_.seed, validation_windows, 0};
@@ -344,7 +352,7 @@ Score Run::validate() {
         while (end < own.size() && (end == begin || static_cast<std::int64_t>(
                                                         (end + 1 - begin) * own[end].tokens.size()) <= options_.tokens))
             ++end;
-        score += answer(model_, own.subspan(begin, end - begin), 1, 1, device_);
+        score += answer_part(own.subspan(begin, end - begin), 1, 1);
     }
     model_.forget_lowered();
     return total(score);

@@ -96,15 +96,6 @@ class Transformer {
     };
     [[nodiscard]] std::vector<Parameter> parameters() const;
 
-    [[nodiscard]] TransformerConfig const& config() const noexcept { return config_; }
-    [[nodiscard]] at::ScalarType compute_type() const noexcept { return compute_type_; }
-    void set_compute_type(at::ScalarType type);
-    /// Drops the copies of weights in compute type, which a change of the weights makes stale.
-    void forget_lowered() const { lowered_.clear(); }
-    void to(at::Device device);
-    void require_gradients();
-
-  private:
     struct Layer {
         at::Tensor norm_weight, norm_bias;         // D
         at::Tensor qkv_weight, qkv_bias;           // 3D x D, 3D
@@ -114,6 +105,25 @@ class Transformer {
         at::Tensor down_weight, down_bias;         // D x F, D
         PackedLinear qkv{}, output{}, up{}, down{}; // after pack()
     };
+    // What learn/training_pass.cpp reads.
+    [[nodiscard]] std::vector<Layer> const& layers() const noexcept { return layers_; }
+    [[nodiscard]] at::Tensor const& embedding() const noexcept { return embedding_; }
+    struct Rotary {
+        at::Tensor const &cos, &sin; // positions x head_size/2, as far as `extend_rotary` was called for
+    };
+    [[nodiscard]] Rotary rotary() const noexcept { return {rotary_cos_, rotary_sin_}; }
+    /// The last norm. @param x  N x D, the residual stream behind the last layer
+    [[nodiscard]] at::Tensor final_norm(at::Tensor const& x) const;
+
+    [[nodiscard]] TransformerConfig const& config() const noexcept { return config_; }
+    [[nodiscard]] at::ScalarType compute_type() const noexcept { return compute_type_; }
+    void set_compute_type(at::ScalarType type);
+    /// Drops the copies of weights in compute type, which a change of the weights makes stale.
+    void forget_lowered() const { lowered_.clear(); }
+    void to(at::Device device);
+    void require_gradients();
+
+  private:
     struct Field {
         std::string name;
         at::Tensor Layer::*value;
