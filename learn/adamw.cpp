@@ -20,7 +20,7 @@ std::vector<at::Tensor> AdamW::parts_of(Group const& group, at::Tensor const& al
     return parts;
 }
 
-AdamW::AdamW(std::vector<Transformer::Parameter> parameters, Options const& options)
+AdamW::AdamW(std::vector<Parameter> parameters, Options const& options)
     : options_{options}, groups_{{options.weight_decay, {}, {}, {}, {}, {}, {}}, {0.0, {}, {}, {}, {}, {}, {}}} {
     at::NoGradGuard const no_gradients;
     for (auto& [name, value, decays] : parameters) {

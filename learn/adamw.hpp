@@ -1,7 +1,6 @@
 #pragma once
 
 #include "learn/named_tensors.hpp"
-#include "learn/transformer.hpp"
 
 #include <vector>
 
@@ -15,7 +14,7 @@ class AdamW {
         double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8, weight_decay = 0.01;
     };
     /// Gives every parameter a gradient of zeros.
-    AdamW(std::vector<Transformer::Parameter> parameters, Options const& options);
+    AdamW(std::vector<Parameter> parameters, Options const& options);
 
     /// All gradients behind each other, float32 on the CPU, and the way back.
     [[nodiscard]] at::Tensor gradients() const;

@@ -53,14 +53,8 @@ void describe_answers(std::ostringstream& out, char const* what, char const* acc
 std::string to_markdown(ModelCard const& card) {
     std::ostringstream out;
     out << std::fixed << std::setprecision(2);
-    auto const& config = card.config;
-    out << "# Transformer, " << static_cast<double>(config.parameter_count()) / 1e6 << " M parameters\n\n"
-        << "A pre-norm Transformer " << (config.causal ? "(attention looks back only) " : "encoder ")
-        << "of protein sequences with rotary positions: " << config.layers << " layers, hidden size " << config.hidden
-        << ", " << config.heads << " heads, feed-forward " << config.feed_forward_size()
-        << ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
-           "`EsmForMaskedLM`. "
-           "Written by `tape-pretrain` "
+    out << "# " << card.kind << ", " << static_cast<double>(card.parameters) / 1e6 << " M parameters\n\n"
+        << card.description << " Written by `tape-pretrain` "
         << card.version << ".\n\n## Training\n\n- objective: " << card.objective << "\n- "
         << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned "
         << grouped(static_cast<std::uint64_t>(card.planned_steps)) << "; " << grouped(card.residues)

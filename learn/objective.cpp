@@ -77,7 +77,7 @@ Sums sums_of(at::Tensor const& loss, at::Tensor const& right) {
 void Answers::operator+=(Answers const& other) { loss += other.loss, right += other.right, places += other.places; }
 
 std::vector<std::string> const& objective_names() {
-    static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile"};
+    static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile", "both-ways"};
     return names;
 }
 
@@ -88,11 +88,12 @@ std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_p
     if (!reads_profiles && targets) throw usage_error{"--profiles says nothing to --objective " + name};
     if (name == "mlm") return std::make_unique<MaskedLanguage>(MaskedLanguage::Options{});
     if (name == "next") return std::make_unique<NextToken>();
+    if (name == "both-ways") return std::make_unique<BothWays>();
     if (name == "profile") return std::make_unique<ProfilePrediction>(targets);
     if (name == "mlm+profile")
         return std::make_unique<Mixture>(make_objective("mlm", {}), make_objective("profile", targets));
     throw usage_error{"unknown objective '" + name + "'" + did_you_mean(name, objective_names()) +
-                      ": choose mlm, next, profile or mlm+profile"};
+                      ": choose mlm, next, profile, mlm+profile or both-ways"};
 }
 
 std::vector<Example> pose(Objective const& objective, std::span<Window const> windows, Random random) {

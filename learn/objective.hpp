@@ -23,8 +23,8 @@ struct Example {
     std::vector<float> frequencies;                   ///< 20 of each of those, in the order ACDEFGHIKLMNPQRSTVWY
 };
 
-/// What a network is trained for. All share the language-model head, so the weights of every objective are a whole
-/// `Transformer`.
+/// What a network is trained for. All of a Transformer's share the language-model head, so the weights of every one are a
+/// whole `Transformer`.
 class Objective {
   public:
     virtual ~Objective() = default;
@@ -38,7 +38,7 @@ class Objective {
     virtual void pose(Window const& window, Random& random, Example& example) const = 0;
 };
 
-/// "mlm", "next", "profile" or "mlm+profile".
+/// "mlm", "next", "profile" or "mlm+profile" of a Transformer, "both-ways" of an LSTM.
 std::vector<std::string> const& objective_names();
 /// @param targets  for "profile", shared by the objective
 /// @throws usage_error naming the choices, or if the targets are missing or not used

@@ -436,7 +436,7 @@ NamedTensors Transformer::state() const {
     return all;
 }
 
-std::vector<Transformer::Parameter> Transformer::parameters() const {
+std::vector<Parameter> Transformer::parameters() const {
     std::vector<Parameter> all{{"embedding", embedding_, true}};
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         std::string const prefix = "layer." + std::to_string(i) + ".";

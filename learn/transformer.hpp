@@ -87,13 +87,7 @@ class Transformer {
 
     /// Weights under their file names (query, key and value apart), float32 copies.
     [[nodiscard]] NamedTensors state() const;
-    /// Leaves to be trained, in a fixed order; `decays` says which weight decay applies to (matrices, not biases or
-    /// norms).
-    struct Parameter {
-        std::string name;
-        at::Tensor value;
-        bool decays;
-    };
+    /// Leaves to be trained, in a fixed order.
     [[nodiscard]] std::vector<Parameter> parameters() const;
 
     struct Layer {
