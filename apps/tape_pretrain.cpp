@@ -2,6 +2,7 @@
 #include "data/error.hpp"
 #include "data/shared_queue.hpp"
 #include "learn/pretrain.hpp"
+#include "learn/test_relatives.hpp"
 
 #include <cstdio>
 #include <iostream>
@@ -114,6 +115,11 @@ tape::cli::Program program() {
          .default_value = "",
          .help = "the same with the test proteins of every bundled task",
          .group = "Input"},
+        {.name = "exclude-relatives",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "also what the search aligns with one of them at 30% identity over 80% of the shorter: hours, once",
+         .group = "Input"},
         {.name = "held-out",
          .kind = Kind::integer,
          .default_value = "200",
@@ -220,7 +226,8 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
     tape::PretrainOptions options;
     options.corpus = paths(arguments.list("corpus"));
     if (arguments.has("exclude")) options.corpus_options.exclude = paths(arguments.list("exclude"));
-    options.corpus_options.exclude_tests = arguments.flag("exclude-tests");
+    bool const relatives = arguments.flag("exclude-relatives");
+    options.corpus_options.exclude_tests = relatives || arguments.flag("exclude-tests");
     options.corpus_options.held_out_every = static_cast<int>(arguments.integer("held-out"));
     options.output = arguments.text("output");
     if (arguments.has("clusters")) options.corpus_options.clusters = arguments.text("clusters");
@@ -245,7 +252,10 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
 }
 
 void run(Arguments const& arguments) {
-    auto const options = read_options(arguments);
+    auto options = read_options(arguments);
+    if (arguments.flag("exclude-relatives") && !arguments.flag("dry-run"))
+        options.corpus_options.exclude.push_back(
+            tape::find_test_relatives(options.corpus, options.output, options.threads, options.quiet));
     if (arguments.flag("dry-run")) {
         std::cout << tape::describe_plan(options);
         return;

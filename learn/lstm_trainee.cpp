@@ -58,7 +58,7 @@ LstmLayer LstmTrainee::layer(char const* stack, int index) const {
 }
 
 /// @return A x 2H: what the forward stack knows before each asked residue, and the reverse one behind it
-at::Tensor LstmTrainee::states(std::span<Example const> examples) const {
+at::Tensor LstmTrainee::states(std::span<Exercise const> examples) const {
     std::vector<std::vector<std::int64_t>> rows;
     for (auto const& example : examples) rows.push_back(mapped(example.tokens, of_esm_));
     auto const batch = TokenBatch::from(rows, device_, words_.padding);
@@ -74,7 +74,7 @@ at::Tensor LstmTrainee::states(std::span<Example const> examples) const {
     return states_beside(ahead, order.reversed(back)).flatten(0, 1).index_select(0, at::tensor(asked, at::kLong).to(device_));
 }
 
-Score LstmTrainee::answer(std::span<Example const> examples, std::int64_t letters, std::int64_t) {
+Score LstmTrainee::answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t) {
     std::vector<std::int64_t> answers;
     for (auto const& example : examples) {
         auto const own = mapped(example.letters, of_esm_);
@@ -97,7 +97,7 @@ Score LstmTrainee::answer(std::span<Example const> examples, std::int64_t letter
     return score;
 }
 
-double LstmTrainee::operations(std::span<Example const> examples) const {
+double LstmTrainee::operations(std::span<Exercise const> examples) const {
     double const h = config_.hidden, layers = config_.layers;
     double const token = 2 * 2 * 4 * h * (config_.input + h + (layers - 1) * 2 * h);
     double forward = 0;

@@ -15,8 +15,8 @@ class LstmTrainee : public Trainee {
     [[nodiscard]] std::vector<Parameter> parameters() const override;
     void refresh() override {}
     /// The mean over both ways, for objective "both-ways": letters only.
-    [[nodiscard]] Score answer(std::span<Example const> examples, std::int64_t letters, std::int64_t columns) override;
-    [[nodiscard]] double operations(std::span<Example const> examples) const override;
+    [[nodiscard]] Score answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns) override;
+    [[nodiscard]] double operations(std::span<Exercise const> examples) const override;
     [[nodiscard]] nlohmann::json shape() const override;
     [[nodiscard]] std::string kind() const override { return "LSTM"; }
     [[nodiscard]] std::string description() const override;
@@ -24,7 +24,7 @@ class LstmTrainee : public Trainee {
 
   private:
     [[nodiscard]] LstmLayer layer(char const* stack, int index) const;
-    [[nodiscard]] at::Tensor states(std::span<Example const> examples) const;
+    [[nodiscard]] at::Tensor states(std::span<Exercise const> examples) const;
 
     TapeLstmConfig config_;
     at::Device device_;

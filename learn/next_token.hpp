@@ -10,7 +10,7 @@ class NextToken : public Objective {
   public:
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] bool causal() const override { return true; }
-    void pose(Window const& window, Random& random, Example& example) const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
 };
 
 /// Every residue from those before it, and again from those behind it, by networks that do not know of each other, as
@@ -18,7 +18,7 @@ class NextToken : public Objective {
 class BothWays : public Objective {
   public:
     [[nodiscard]] std::string description() const override;
-    void pose(Window const& window, Random& random, Example& example) const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
 };
 
 } // namespace tape

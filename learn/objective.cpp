@@ -29,7 +29,7 @@ class Mixture : public Objective {
     [[nodiscard]] bool knows(std::string_view protein) const override {
         return std::ranges::any_of(parts_, [&](auto const& part) { return part->knows(protein); });
     }
-    void pose(Window const& window, Random& random, Example& example) const override {
+    void pose(Window const& window, Random& random, Exercise& example) const override {
         for (auto const& part : parts_) part->pose(window, random, example);
     }
 
@@ -45,15 +45,15 @@ at::Tensor amino_acid_tokens(at::Device device) {
 }
 
 /// Rows of all letters, and behind them of all columns. @param starts  row of each example's first token
-at::Tensor asked_rows(std::span<Example const> examples, std::span<std::int64_t const> starts, at::Device device) {
+at::Tensor asked_rows(std::span<Exercise const> examples, std::span<std::int64_t const> starts, at::Device device) {
     std::vector<std::int64_t> all;
-    for (auto const places : {&Example::letter_places, &Example::column_places})
+    for (auto const places : {&Exercise::letter_places, &Exercise::column_places})
         for (std::size_t i = 0; i < examples.size(); ++i)
             for (auto const place : examples[i].*places) all.push_back(starts[i] + place);
     return at::tensor(all, at::kLong).to(device);
 }
 
-template <typename T> std::vector<T> joined(std::span<Example const> examples, std::vector<T> Example::*values) {
+template <typename T> std::vector<T> joined(std::span<Exercise const> examples, std::vector<T> Exercise::*values) {
     std::vector<T> all;
     for (auto const& example : examples) all.insert(all.end(), (example.*values).begin(), (example.*values).end());
     return all;
@@ -96,8 +96,8 @@ std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_p
                       ": choose mlm, next, profile, mlm+profile or both-ways"};
 }
 
-std::vector<Example> pose(Objective const& objective, std::span<Window const> windows, Random random) {
-    std::vector<Example> examples;
+std::vector<Exercise> pose(Objective const& objective, std::span<Window const> windows, Random random) {
+    std::vector<Exercise> examples;
     for (auto const& window : windows) {
         examples.push_back(
             {.tokens = window.tokens, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}});
@@ -110,7 +110,7 @@ namespace {
 
 /// The loss of hidden states at the asked rows; with gradients enabled, theirs and the head's are added.
 /// @param hidden  M x D: of the letters, and behind them of the columns
-Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Example const> examples, std::int64_t letters,
+Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Exercise const> examples, std::int64_t letters,
                 std::int64_t columns) {
     at::Device const device = hidden.device();
     Score score;
@@ -120,7 +120,7 @@ Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Ex
         at::Tensor const share = sums.loss / static_cast<double>(places);
         loss = loss.defined() ? loss + share : share;
     };
-    auto const answers = joined(examples, &Example::letters);
+    auto const answers = joined(examples, &Exercise::letters);
     auto const letter_count = std::ssize(answers);
     if (letter_count > 0) {
         at::Tensor const logits = model.logits(hidden.slice(0, 0, letter_count)); // M x 33
@@ -128,7 +128,7 @@ Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Ex
         add(sums_of(at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum), at::argmax(logits, 1).eq(targets)),
             score.letters, letters);
     }
-    if (auto const frequencies = joined(examples, &Example::frequencies); !frequencies.empty()) {
+    if (auto const frequencies = joined(examples, &Exercise::frequencies); !frequencies.empty()) {
         at::Tensor const logits = model.logits(hidden.slice(0, letter_count));                                   // M x 33
         at::Tensor const expected = at::tensor(frequencies, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
         at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));      // M x 20
@@ -141,7 +141,7 @@ Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Ex
 
 } // namespace
 
-Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
+Score answer(Transformer const& model, std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns,
              at::Device device) {
     if (examples.empty()) return {};
     std::vector<std::vector<std::int64_t>> rows;
@@ -154,7 +154,7 @@ Score answer(Transformer const& model, std::span<Example const> examples, std::i
     return answer_at(model, hidden.index_select(0, asked_rows(examples, starts, device)), examples, letters, columns);
 }
 
-Score answer(Transformer const& model, TrainingPass& pass, std::span<Example const> examples, std::int64_t letters,
+Score answer(Transformer const& model, TrainingPass& pass, std::span<Exercise const> examples, std::int64_t letters,
              std::int64_t columns) {
     if (examples.empty()) return {};
     PackedTokens batch;
@@ -168,7 +168,7 @@ Score answer(Transformer const& model, TrainingPass& pass, std::span<Example con
     return score;
 }
 
-std::span<Example const> part_of(std::span<Example const> examples, std::size_t index, std::size_t count) {
+std::span<Exercise const> part_of(std::span<Exercise const> examples, std::size_t index, std::size_t count) {
     std::size_t total = 0;
     for (auto const& example : examples) total += example.tokens.size();
     // An example belongs to the part that its middle falls into.

@@ -156,6 +156,7 @@ struct Tally {
 struct Best {
     double loss = std::numeric_limits<double>::infinity();
     std::int64_t step = 0, since = 0; ///< checkpoints since then
+    double perplexity = 0, accuracy = 0;
 };
 
 class Run {
@@ -169,7 +170,7 @@ class Run {
     BatchSampler::Position load_checkpoint(std::filesystem::path const& path);
     void check_settings(nlohmann::json const& saved) const;
     void one_step();
-    [[nodiscard]] Score learn_from(std::span<Example const> batch);
+    [[nodiscard]] Score learn_from(std::span<Exercise const> batch);
     [[nodiscard]] double shared_gradient_norm();
     [[nodiscard]] error diverged(std::string const& what) const;
     [[nodiscard]] Score validate();
@@ -291,7 +292,8 @@ BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
     WeightReader reader{std::move(tensors), path.string()};
     optimizer_.load(reader);
     if (state.contains("best"))
-        best_ = {state.at("best").at("loss"), state.at("best").at("step"), state.at("best").at("since")};
+        best_ = {state.at("best").at("loss"), state.at("best").at("step"), state.at("best").at("since"),
+                 state.at("best").at("perplexity"), state.at("best").at("accuracy")};
     step_ = state.at("step"), residues_ = state.at("residues"), seconds_before_ = state.at("seconds");
     started_ = state.at("started"), history_ = state.at("history");
     auto const& recent = state.at("recent");
@@ -348,7 +350,7 @@ Score Run::total(Score const& own) {
 }
 
 /// Gradients of the whole batch, of which this rank computes its part.
-Score Run::learn_from(std::span<Example const> batch) {
+Score Run::learn_from(std::span<Exercise const> batch) {
     std::int64_t letters = 0, columns = 0;
     for (auto const& example : batch)
         letters += std::ssize(example.letters), columns += std::ssize(example.column_places);
@@ -441,7 +443,9 @@ void Run::write_checkpoint(double seconds) const {
         {"seconds", seconds},
         {"started", started_},
         {"history", history_}};
-    if (options_.patience > 0) state["best"] = {{"loss", best_.loss}, {"step", best_.step}, {"since", best_.since}};
+    if (options_.patience > 0)
+        state["best"] = {{"loss", best_.loss}, {"step", best_.step}, {"since", best_.since}, {"perplexity", best_.perplexity},
+                         {"accuracy", best_.accuracy}};
     NamedTensors tensors = optimizer_.state();
     std::map<std::string, TensorView> views;
     for (auto& [name, tensor] : tensors) {
@@ -475,7 +479,7 @@ void Run::save() {
     if (has_diverged(validation))
         throw diverged("the loss on held-out sequences is " + std::to_string(validation.loss()));
     if (validation.loss() < best_.loss)
-        best_ = {validation.loss(), step_, 0};
+        best_ = {validation.loss(), step_, 0, std::exp(main_answers(validation).mean_loss()), main_answers(validation).accuracy()};
     else
         ++best_.since;
     if (!writes()) {
@@ -590,10 +594,15 @@ PretrainResult Run::train() {
         }
     }
     if (!options_.quiet && isatty(STDERR_FILENO)) std::cerr << '\n';
-    auto const validation = validate();
-    auto const& main = main_answers(validation);
-    return {step_, residues_, main.places > 0 ? std::exp(main.mean_loss()) : 0, main.accuracy(), was_complete, stopped_early(),
-            options_.patience > 0 ? best_.step : step_};
+    PretrainResult result{.step = step_, .residues = residues_, .was_complete = was_complete, .stopped_early = stopped_early(),
+                          .weights_step = options_.patience > 0 ? best_.step : step_};
+    if (options_.patience > 0) {
+        result.valid_perplexity = best_.perplexity, result.valid_accuracy = best_.accuracy;
+    } else if (auto const validation = validate(); main_answers(validation).places > 0) {
+        auto const& main = main_answers(validation);
+        result.valid_perplexity = std::exp(main.mean_loss()), result.valid_accuracy = main.accuracy();
+    }
+    return result;
 }
 
 } // namespace

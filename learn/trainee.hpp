@@ -25,9 +25,9 @@ class Trainee {
     /// Reads the parameters anew, after each change of them.
     virtual void refresh() = 0;
     /// As `answer` of learn/objective.hpp.
-    [[nodiscard]] virtual Score answer(std::span<Example const> examples, std::int64_t letters, std::int64_t columns) = 0;
+    [[nodiscard]] virtual Score answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns) = 0;
     /// Floating-point operations of the matrix products, forward and backward, of a step on these examples.
-    [[nodiscard]] virtual double operations(std::span<Example const> examples) const = 0;
+    [[nodiscard]] virtual double operations(std::span<Exercise const> examples) const = 0;
 
     /// Everything that decides its shape, by name.
     [[nodiscard]] virtual nlohmann::json shape() const = 0;

@@ -17,12 +17,12 @@ void TransformerTrainee::refresh() {
     if (device_.is_cpu()) pass_.refresh();
 }
 
-Score TransformerTrainee::answer(std::span<Example const> examples, std::int64_t letters, std::int64_t columns) {
+Score TransformerTrainee::answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns) {
     return device_.is_cpu() ? tape::answer(model_, pass_, examples, letters, columns)
                             : tape::answer(model_, examples, letters, columns, device_);
 }
 
-double TransformerTrainee::operations(std::span<Example const> examples) const {
+double TransformerTrainee::operations(std::span<Exercise const> examples) const {
     auto const& config = model_.config();
     double const d = config.hidden, f = config.feed_forward_size();
     double forward = 0;

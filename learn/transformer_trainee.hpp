@@ -13,8 +13,8 @@ class TransformerTrainee : public Trainee {
 
     [[nodiscard]] std::vector<Parameter> parameters() const override { return model_.parameters(); }
     void refresh() override;
-    [[nodiscard]] Score answer(std::span<Example const> examples, std::int64_t letters, std::int64_t columns) override;
-    [[nodiscard]] double operations(std::span<Example const> examples) const override;
+    [[nodiscard]] Score answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns) override;
+    [[nodiscard]] double operations(std::span<Exercise const> examples) const override;
     [[nodiscard]] nlohmann::json shape() const override;
     [[nodiscard]] std::string kind() const override { return "Transformer"; }
     [[nodiscard]] std::string description() const override;

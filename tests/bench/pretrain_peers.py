@@ -7,8 +7,8 @@
 TRAINING_BATCHES is the program build/release/tests/training_batches (tests/bench/training_batches.cpp), which writes the very batches
 and masked places that tape-pretrain trains on: proteins taken at equal steps through the FASTA file, cropped to a window, about --tokens
 tokens a step. A step is forward, loss, backward, clipping and AdamW. transformers trains EsmForMaskedLM under autocast with PyTorch's
-fused AdamW; how it does best is tried out first on two of the batches (attention eager or SDPA; a batch whole, in halves or in quarters,
-each padded to its own longest sequence), with its shapes warmed up. Ours and theirs then train in turn, --repeats times, each on all the
+fused AdamW; how it does best is tried out first on one of the batches (attention eager or SDPA; a batch whole, in halves or in quarters,
+each padded to its own longest sequence) after a step to warm up. Ours and theirs then train in turn, --repeats times, each on all the
 steps after one step to warm up; medians of the repeats, of wall time and of the CPU time of all threads. A busy machine slows down both;
 CPU time counts less of that. The loss of the last step is printed for both: they learn the same thing from other weights.
 """
@@ -142,8 +142,7 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     fasta = work / "corpus.fasta"
     fasta.write_text("".join(f">p{i}\n{r}\n" for i, r in enumerate(read_proteins(arguments.fasta, arguments.proteins))))
-    table = [f"# {' '.join(['pretrain_peers.py'] + [w for w in sys.argv[4:] if not w.startswith('/')])}; torch {torch.__version__}, "
-             f"transformers {transformers.__version__}; {arguments.threads} threads",
+    table = [f"# {arguments.tokens} tokens a step, {arguments.repeats} repeats, {arguments.threads} threads; torch {torch.__version__}",
              "window\tprogram\tsteps\tresidues\tresidues_per_second\tresidues_per_cpu_second\tlast_loss"]
     for window in (int(word) for word in arguments.windows.split(",")):
         text = subprocess.run([str(word) for word in (arguments.training_batches, fasta, window, arguments.tokens, arguments.steps + 1, SEED,
@@ -153,9 +152,9 @@ def main():
         for attention in ("eager", "sdpa"):
             for parts in (1, 2, 4):
                 peer = HuggingFace(attention, parts)
-                peer.seconds(batches[:2])
-                tried[attention, parts] = min(peer.seconds(batches[:2])[1] for _ in range(2))
-                print(f"window {window}: transformers, {attention}, {parts} parts: {residues(batches[:2]) / tried[attention, parts]:.0f} "
+                peer.seconds(batches[:1])
+                tried[attention, parts] = peer.seconds(batches[:1])[1]
+                print(f"window {window}: transformers, {attention}, {parts} parts: {residues(batches[:1]) / tried[attention, parts]:.0f} "
                       "residues a CPU second", flush=True)
         (attention, parts) = min(tried, key=tried.get)
         results = {"transformers": [], "tape-pretrain": []}

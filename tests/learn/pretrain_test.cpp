@@ -1,3 +1,4 @@
+#include "data/dataset.hpp"
 #include "data/error.hpp"
 #include "data/npy.hpp"
 #include "learn/pretrain.hpp"
@@ -249,6 +250,7 @@ TEST(Pretrain, StopsWhenValidationGetsNoBetter) {
     auto const losses = column(options.output / "log.tsv", "valid_loss");
     auto const best = std::ranges::min_element(losses);
     EXPECT_EQ((best - losses.begin() + 1) * 10, result.weights_step);
+    EXPECT_NEAR(std::log(result.valid_perplexity), *best, 1e-4);
     EXPECT_EQ((SafetensorsFile{options.output / "model.safetensors"}.metadata().at("step")), std::to_string(result.weights_step));
     auto const again = pretrain(options);
     EXPECT_TRUE(again.was_complete && again.stopped_early);
@@ -492,6 +494,50 @@ TEST(PretrainRanks, ALostRankEndsTheRunWhichGoesOnLater) {
     for (auto const& outcome : run_ranks(1, line("broken", "205"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     auto const card = test::slurp(folder / "broken" / "README.md");
     EXPECT_NE(card.find("ranks changed from 2 to 1 at step 200"), std::string::npos) << card;
+}
+
+TEST(PretrainProgram, KeepsOutTestProteins) {
+    test::Folder const folder;
+    auto const protein = load_split(find_task("secondary_structure"), "cb513").examples.at(7).protein.residues;
+    test::spill(folder / "corpus.fasta", ">t\nMK" + protein + "\n" + test::random_fasta(30, 20, 60, 8));
+    auto line = command(folder, "run", {{"--steps", "1"}});
+    line.emplace_back("--exclude-tests");
+    auto const run = test::run_program("tape-pretrain", line);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    auto const card = test::slurp(folder / "run" / "README.md");
+    EXPECT_NE(card.find("excluded: 1 sequences equal to, or containing"), std::string::npos) << card;
+    EXPECT_NE(card.find("merely similar to test proteins were not excluded"), std::string::npos) << card;
+}
+
+TEST(PretrainProgram, KeepsOutRelativesOfTestProteins) {
+    test::Folder const folder;
+    auto const protein = load_split(find_task("secondary_structure"), "cb513").examples.at(7).protein.residues;
+    Random random{4};
+    auto const relative = [&](double changed, std::size_t begin, std::size_t count) {
+        std::string text = protein.substr(begin, count);
+        for (auto& letter : text)
+            if (random.uniform() < changed) letter = "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
+        return text;
+    };
+    ASSERT_GT(protein.size(), 100U);
+    std::string const near = relative(0.4, 0, std::string::npos), fragment = relative(0.3, 10, 80);
+    std::string far;
+    for (int i = 0; i < 300; ++i) far += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
+    test::spill(folder / "corpus.fasta", ">near\n" + near + "\n>fragment\n" + fragment + "\n>part\n" + far + fragment.substr(0, 60) + "\n" +
+                                             test::random_fasta(30, 200, 300, 8));
+    auto line = command(folder, "run", {{"--steps", "1"}});
+    line.emplace_back("--exclude-relatives");
+    auto const run = test::run_program("tape-pretrain", line);
+    if (run.err.find("this build has no database search") != std::string::npos) GTEST_SKIP();
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::string found;
+    for (auto const& entry : std::filesystem::directory_iterator{folder / "run"})
+        if (entry.path().filename().string().starts_with("test_relatives.")) found = test::slurp(entry.path());
+    EXPECT_NE(found.find(">near secondary_structure"), std::string::npos) << found;
+    EXPECT_NE(found.find(">fragment secondary_structure"), std::string::npos) << found;
+    EXPECT_EQ(found.find(">part "), std::string::npos) << "only a sixth of it is akin: " << found;
+    auto const card = test::slurp(folder / "run" / "README.md");
+    EXPECT_NE(card.find("at 30% identity or more over 80% of the shorter sequence"), std::string::npos) << card;
 }
 
 TEST(PretrainProgram, SaysWhatIsWrong) {

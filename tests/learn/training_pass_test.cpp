@@ -10,11 +10,11 @@ namespace tape {
 namespace {
 
 /// Proteins of many lengths, some of which fill several blocks of queries, with questions of both kinds.
-std::vector<Example> made_examples(std::uint64_t seed) {
+std::vector<Exercise> made_examples(std::uint64_t seed) {
     Random random{seed};
-    std::vector<Example> examples;
+    std::vector<Exercise> examples;
     for (std::size_t const length : {1U, 31U, 32U, 33U, 80U, 700U, 5U}) {
-        Example example{.tokens = {EsmTokenizer::cls}, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}};
+        Exercise example{.tokens = {EsmTokenizer::cls}, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}};
         for (std::size_t i = 0; i < length; ++i) {
             auto const place = static_cast<std::int64_t>(example.tokens.size());
             example.tokens.push_back(4 + static_cast<std::int64_t>(random.below(20)));
