@@ -2,6 +2,7 @@
 #include "data/error.hpp"
 #include "data/shared_queue.hpp"
 #include "learn/pretrain.hpp"
+#include "learn/test_relatives.hpp"
 
 #include <cstdio>
 #include <iostream>
@@ -83,6 +84,14 @@ std::vector<Option> training_options() {
          .group = "Training",
          .placeholder = "STEPS",
          .minimum = 1},
+        {.name = "patience",
+         .kind = Kind::integer,
+         .default_value = "0",
+         .help = "end after this many checkpoints without a better loss on held-out sequences, with the best weights; "
+                 "0 = never",
+         .group = "Training",
+         .placeholder = "CHECKPOINTS",
+         .minimum = 0},
     };
 }
 
@@ -105,6 +114,11 @@ tape::cli::Program program() {
          .kind = Kind::flag,
          .default_value = "",
          .help = "the same with the test proteins of every bundled task",
+         .group = "Input"},
+        {.name = "exclude-relatives",
+         .kind = Kind::flag,
+         .default_value = "",
+         .help = "also what the search aligns with one of them at 30% identity over 80% of the shorter: hours, once",
          .group = "Input"},
         {.name = "held-out",
          .kind = Kind::integer,
@@ -138,16 +152,17 @@ tape::cli::Program program() {
          .default_value = "transformer",
          .help = "kind of network",
          .group = "Network",
-         .choices = {"transformer"}},
+         .choices = {"transformer", "lstm"}},
         {.name = "size",
          .default_value = "8M",
-         .help = "1M, 2M, 3M, or ESM-2's shapes 8M, 35M, 150M, 650M",
+         .help = "1M, 2M, 3M, or ESM-2's shapes 8M, 35M, 150M, 650M; of an LSTM 1M, 2M, 8M, or TAPE's 43M",
          .group = "Network"},
         {.name = "objective",
-         .default_value = "mlm",
-         .help = "what is learnt: masked residues, the next residue, the frequencies of an alignment's columns",
+         .default_value = "",
+         .help = "what is learnt: masked residues, the next residue, the frequencies of an alignment's columns; of an "
+                 "LSTM the next residue both ways (default: mlm, of an LSTM both-ways)",
          .group = "Network",
-         .choices = {"mlm", "next", "profile", "mlm+profile"}},
+         .choices = {"mlm", "next", "profile", "mlm+profile", "both-ways"}},
         {.name = "hidden",
          .kind = Kind::integer,
          .default_value = "",
@@ -184,13 +199,18 @@ tape::cli::Program program() {
                      "tape-pretrain --corpus mine.fasta --size 2M --steps 4000 --exclude-tests --seed 5 -o run/ "
                      "--export weights/",
                      "tape-pretrain --corpus mine.fasta --objective mlm+profile --profiles alignments/ -o run/",
+                     "tape-pretrain --corpus mine.fasta --model lstm --size 2M --patience 5 -o run/",
                      "mpirun -np 8 tape-pretrain --corpus swissprot.tdb --size 35M -o run/ --threads 4"},
         .notes =
             "The same line again goes on from the last checkpoint, also after kill -9, and ends with the same bytes as "
             "an\n"
-            "unbroken run. Only --steps, --accumulate and the number of ranks may change in between. DIR/README.md is "
-            "the model card; DIR/config.json and\n"
-            "DIR/model.safetensors are also read by Hugging Face's EsmForMaskedLM.\n"
+            "unbroken run. Only --steps, --patience, --accumulate and the number of ranks may change in between. "
+            "DIR/README.md is\n"
+            "the model card, DIR/curve.html a page of the curve; DIR/config.json and DIR/model.safetensors are also "
+            "read by Hugging\n"
+            "Face's EsmForMaskedLM, those of an LSTM by TAPE's PyTorch port. A checkpoint that turns out damaged is "
+            "replaced by the\n"
+            "one before it.\n"
             "Ranks of mpirun, srun or torchrun share every step's batch and add up their gradients over TCP; DIR must "
             "be a\n"
             "folder that all of them see.\n"};
@@ -206,15 +226,18 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
     tape::PretrainOptions options;
     options.corpus = paths(arguments.list("corpus"));
     if (arguments.has("exclude")) options.corpus_options.exclude = paths(arguments.list("exclude"));
-    options.corpus_options.exclude_tests = arguments.flag("exclude-tests");
+    bool const relatives = arguments.flag("exclude-relatives");
+    options.corpus_options.exclude_tests = relatives || arguments.flag("exclude-tests");
     options.corpus_options.held_out_every = static_cast<int>(arguments.integer("held-out"));
     options.output = arguments.text("output");
     if (arguments.has("clusters")) options.corpus_options.clusters = arguments.text("clusters");
     if (arguments.has("profiles")) options.profiles = arguments.text("profiles");
-    options.size = arguments.text("size"), options.objective = arguments.text("objective");
+    options.model = arguments.text("model"), options.size = arguments.text("size");
+    options.objective = arguments.has("objective") ? arguments.text("objective") : options.model == "lstm" ? "both-ways" : "mlm";
     options.hidden = whole(arguments, "hidden"), options.layers = whole(arguments, "layers");
     options.heads = whole(arguments, "heads"), options.feed_forward = whole(arguments, "feed-forward");
     options.steps = arguments.integer("steps"), options.checkpoint_every = arguments.integer("checkpoint-every");
+    options.patience = arguments.integer("patience");
     options.log_every = arguments.integer("log-every"), options.accumulate = arguments.integer("accumulate");
     options.warmup = arguments.integer("warmup");
     options.window = arguments.integer("window"), options.tokens = arguments.integer("tokens");
@@ -229,7 +252,10 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
 }
 
 void run(Arguments const& arguments) {
-    auto const options = read_options(arguments);
+    auto options = read_options(arguments);
+    if (arguments.flag("exclude-relatives") && !arguments.flag("dry-run"))
+        options.corpus_options.exclude.push_back(
+            tape::find_test_relatives(options.corpus, options.output, options.threads, options.quiet));
     if (arguments.flag("dry-run")) {
         std::cout << tape::describe_plan(options);
         return;
@@ -242,6 +268,9 @@ void run(Arguments const& arguments) {
                 static_cast<long long>(result.step), static_cast<double>(result.residues) / 1e6);
     if (result.valid_perplexity > 0)
         std::printf("; held-out perplexity %.3f, accuracy %.4f", result.valid_perplexity, result.valid_accuracy);
+    if (result.stopped_early)
+        std::printf("\nstopped early: no better on held-out sequences; the weights are those of step %lld",
+                    static_cast<long long>(result.weights_step));
     std::printf("\n%s\n", (options.output / "model.safetensors").c_str());
 }
 

@@ -101,6 +101,21 @@ TAPE_AMX void AmxTiles::mix(AmxHead const& head, BFloat16Bits const* weights, fl
     }
 }
 
+TAPE_AMX void AmxTiles::add_product(BFloat16Bits const* left, BFloat16Bits const* right, float* sums, std::size_t rows,
+                                    std::size_t columns, std::size_t stride) const {
+    std::size_t const bytes = 4 * stride;
+    for (std::size_t row = 0; row < rows; row += tile_rows) {
+        _tile_loadd(5, left + row * deepest, 2 * deepest);
+        for (std::size_t column = 0; column < columns; column += tile_columns) {
+            float* const to = sums + row * stride + column;
+            _tile_loadd(0, to, bytes);
+            _tile_loadd(7, right + 2 * column, bytes);
+            _tile_dpbf16ps(0, 5, 7);
+            _tile_stored(0, to, bytes);
+        }
+    }
+}
+
 #else
 
 bool amx_takes(std::size_t) { return false; }
@@ -108,6 +123,7 @@ AmxTiles::AmxTiles(std::size_t) {}
 AmxTiles::~AmxTiles() = default;
 void AmxTiles::scores(AmxHead const&, float*) const {}
 void AmxTiles::mix(AmxHead const&, BFloat16Bits const*, float*) const {}
+void AmxTiles::add_product(BFloat16Bits const*, BFloat16Bits const*, float*, std::size_t, std::size_t, std::size_t) const {}
 
 #endif
 

@@ -32,6 +32,10 @@ class AmxTiles {
     void scores(AmxHead const& head, float* scores) const;
     /// mixed (32 x size) = weights (32 x padded, block_stride apart) values
     void mix(AmxHead const& head, BFloat16Bits const* weights, float* mixed) const;
+    /// sums (rows x columns, `stride` apart) += left (rows x 32) right (16 x columns x 2, 2 * `stride` apart)
+    /// @param rows, columns  multiples of 16
+    void add_product(BFloat16Bits const* left, BFloat16Bits const* right, float* sums, std::size_t rows, std::size_t columns,
+                     std::size_t stride) const;
 };
 
 } // namespace tape

@@ -19,7 +19,7 @@ std::string MaskedLanguage::description() const {
     return "masked language model, 15% of the residues; 80% masked, 10% replaced, 10% kept";
 }
 
-void MaskedLanguage::pose(Window const& window, Random& random, Example& example) const {
+void MaskedLanguage::pose(Window const& window, Random& random, Exercise& example) const {
     std::vector<std::size_t> candidates;
     auto const ask = [&](std::size_t place, std::int64_t shown) {
         example.letter_places.push_back(static_cast<std::int64_t>(place));

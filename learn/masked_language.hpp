@@ -14,7 +14,7 @@ class MaskedLanguage : public Objective {
     };
     explicit MaskedLanguage(Options const& options) : options_{options} {}
     [[nodiscard]] std::string description() const override;
-    void pose(Window const& window, Random& random, Example& example) const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
 
   private:
     Options options_;

@@ -1,5 +1,7 @@
 #include "learn/model_card.hpp"
 
+#include "learn/test_relatives.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
@@ -38,7 +40,13 @@ void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     }
     out << "- excluded: " << grouped(corpus.excluded) << " sequences equal to, or containing, a protein of ";
     for (std::size_t i = 0; i < corpus.excluded_sets.size(); ++i) out << (i ? "; " : "") << corpus.excluded_sets[i];
-    out << ". Proteins that are merely similar to test proteins were not excluded.\n";
+    bool const relatives = std::ranges::any_of(corpus.excluded_sets, [](auto const& label) { return label.starts_with(test_relatives_name); });
+    if (relatives)
+        out << ". The first file named `" << test_relatives_name << "*` holds the relatives of test proteins of all tasks, also excluded: what "
+            << "the search aligns (one round, E <= 1) at " << std::lround(100 * relative_identity) << "% identity or more over " << std::lround(100 * relative_coverage)
+            << "% of the shorter sequence, where a test protein stands for those at 90% identity to it.\n";
+    else
+        out << ". Proteins that are merely similar to test proteins were not excluded.\n";
 }
 
 void describe_answers(std::ostringstream& out, char const* what, char const* accuracy, Answers const& answers) {
@@ -53,14 +61,8 @@ void describe_answers(std::ostringstream& out, char const* what, char const* acc
 std::string to_markdown(ModelCard const& card) {
     std::ostringstream out;
     out << std::fixed << std::setprecision(2);
-    auto const& config = card.config;
-    out << "# Transformer, " << static_cast<double>(config.parameter_count()) / 1e6 << " M parameters\n\n"
-        << "A pre-norm Transformer " << (config.causal ? "(attention looks back only) " : "encoder ")
-        << "of protein sequences with rotary positions: " << config.layers << " layers, hidden size " << config.hidden
-        << ", " << config.heads << " heads, feed-forward " << config.feed_forward_size()
-        << ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
-           "`EsmForMaskedLM`. "
-           "Written by `tape-pretrain` "
+    out << "# " << card.kind << ", " << static_cast<double>(card.parameters) / 1e6 << " M parameters\n\n"
+        << card.description << " Written by `tape-pretrain` "
         << card.version << ".\n\n## Training\n\n- objective: " << card.objective << "\n- "
         << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned "
         << grouped(static_cast<std::uint64_t>(card.planned_steps)) << "; " << grouped(card.residues)

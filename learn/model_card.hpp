@@ -2,7 +2,6 @@
 
 #include "learn/corpus.hpp"
 #include "learn/objective.hpp"
-#include "learn/transformer.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,7 +13,8 @@ namespace tape {
 
 /// What is known of a pretrained network when its weights are written.
 struct ModelCard {
-    TransformerConfig config;
+    std::string kind, description; ///< of the network
+    std::int64_t parameters = 0;
     std::string objective;
     CorpusSummary corpus;
     nlohmann::json settings;

@@ -14,6 +14,13 @@ namespace tape {
 
 using NamedTensors = std::map<std::string, at::Tensor>;
 
+/// A leaf to be trained.
+struct Parameter {
+    std::string name;
+    at::Tensor value;
+    bool decays; ///< whether weight decay applies to it: matrices, not biases or norms
+};
+
 /// A tensor over the view's bytes (no copy) where they are aligned, else a copy. `view` must outlive it.
 at::Tensor tensor_over(TensorView const& view);
 /// The view of a contiguous CPU tensor. @throws error for a type safetensors cannot hold

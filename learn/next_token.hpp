@@ -10,7 +10,15 @@ class NextToken : public Objective {
   public:
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] bool causal() const override { return true; }
-    void pose(Window const& window, Random& random, Example& example) const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
+};
+
+/// Every residue from those before it, and again from those behind it, by networks that do not know of each other, as
+/// TAPE's LSTM (Rao et al., NeurIPS 2019). Its places are those of the answers.
+class BothWays : public Objective {
+  public:
+    [[nodiscard]] std::string description() const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
 };
 
 } // namespace tape

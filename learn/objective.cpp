@@ -5,7 +5,9 @@
 #include "learn/masked_language.hpp"
 #include "learn/next_token.hpp"
 #include "learn/profile_prediction.hpp"
+#include "learn/training_pass.hpp"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/log_softmax.h>
@@ -27,7 +29,7 @@ class Mixture : public Objective {
     [[nodiscard]] bool knows(std::string_view protein) const override {
         return std::ranges::any_of(parts_, [&](auto const& part) { return part->knows(protein); });
     }
-    void pose(Window const& window, Random& random, Example& example) const override {
+    void pose(Window const& window, Random& random, Exercise& example) const override {
         for (auto const& part : parts_) part->pose(window, random, example);
     }
 
@@ -42,16 +44,16 @@ at::Tensor amino_acid_tokens(at::Device device) {
     return at::tensor(tokens, at::kLong).to(device);
 }
 
-/// Places of all examples, in a B x T batch laid out row behind row.
-at::Tensor flat_places(std::span<Example const> examples, std::vector<std::int64_t> Example::*places,
-                       std::int64_t width, at::Device device) {
+/// Rows of all letters, and behind them of all columns. @param starts  row of each example's first token
+at::Tensor asked_rows(std::span<Exercise const> examples, std::span<std::int64_t const> starts, at::Device device) {
     std::vector<std::int64_t> all;
-    for (std::size_t row = 0; row < examples.size(); ++row)
-        for (auto const place : examples[row].*places) all.push_back(static_cast<std::int64_t>(row) * width + place);
+    for (auto const places : {&Exercise::letter_places, &Exercise::column_places})
+        for (std::size_t i = 0; i < examples.size(); ++i)
+            for (auto const place : examples[i].*places) all.push_back(starts[i] + place);
     return at::tensor(all, at::kLong).to(device);
 }
 
-template <typename T> std::vector<T> joined(std::span<Example const> examples, std::vector<T> Example::*values) {
+template <typename T> std::vector<T> joined(std::span<Exercise const> examples, std::vector<T> Exercise::*values) {
     std::vector<T> all;
     for (auto const& example : examples) all.insert(all.end(), (example.*values).begin(), (example.*values).end());
     return all;
@@ -75,7 +77,7 @@ Sums sums_of(at::Tensor const& loss, at::Tensor const& right) {
 void Answers::operator+=(Answers const& other) { loss += other.loss, right += other.right, places += other.places; }
 
 std::vector<std::string> const& objective_names() {
-    static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile"};
+    static std::vector<std::string> const names{"mlm", "next", "profile", "mlm+profile", "both-ways"};
     return names;
 }
 
@@ -86,15 +88,16 @@ std::unique_ptr<Objective> make_objective(std::string const& name, std::shared_p
     if (!reads_profiles && targets) throw usage_error{"--profiles says nothing to --objective " + name};
     if (name == "mlm") return std::make_unique<MaskedLanguage>(MaskedLanguage::Options{});
     if (name == "next") return std::make_unique<NextToken>();
+    if (name == "both-ways") return std::make_unique<BothWays>();
     if (name == "profile") return std::make_unique<ProfilePrediction>(targets);
     if (name == "mlm+profile")
         return std::make_unique<Mixture>(make_objective("mlm", {}), make_objective("profile", targets));
     throw usage_error{"unknown objective '" + name + "'" + did_you_mean(name, objective_names()) +
-                      ": choose mlm, next, profile or mlm+profile"};
+                      ": choose mlm, next, profile, mlm+profile or both-ways"};
 }
 
-std::vector<Example> pose(Objective const& objective, std::span<Window const> windows, Random random) {
-    std::vector<Example> examples;
+std::vector<Exercise> pose(Objective const& objective, std::span<Window const> windows, Random random) {
+    std::vector<Exercise> examples;
     for (auto const& window : windows) {
         examples.push_back(
             {.tokens = window.tokens, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}});
@@ -103,14 +106,13 @@ std::vector<Example> pose(Objective const& objective, std::span<Window const> wi
     return examples;
 }
 
-Score answer(Transformer const& model, std::span<Example const> examples, std::int64_t letters, std::int64_t columns,
-             at::Device device) {
-    if (examples.empty()) return {};
-    std::vector<std::vector<std::int64_t>> rows;
-    for (auto const& example : examples) rows.push_back(example.tokens);
-    auto const batch = TokenBatch::from(rows, device);
-    at::Tensor const hidden = model.forward(batch).hidden.flatten(0, 1); // B T x D
-    std::int64_t const width = batch.tokens.size(1);
+namespace {
+
+/// The loss of hidden states at the asked rows; with gradients enabled, theirs and the head's are added.
+/// @param hidden  M x D: of the letters, and behind them of the columns
+Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Exercise const> examples, std::int64_t letters,
+                std::int64_t columns) {
+    at::Device const device = hidden.device();
     Score score;
     at::Tensor loss; // of this share
     auto const add = [&](Sums const& sums, Answers& into, std::int64_t places) {
@@ -118,18 +120,18 @@ Score answer(Transformer const& model, std::span<Example const> examples, std::i
         at::Tensor const share = sums.loss / static_cast<double>(places);
         loss = loss.defined() ? loss + share : share;
     };
-    if (auto const answers = joined(examples, &Example::letters); !answers.empty()) {
-        at::Tensor const places = flat_places(examples, &Example::letter_places, width, device);
-        at::Tensor const logits = model.logits(hidden.index_select(0, places)); // M x 33
-        at::Tensor const targets = at::tensor(answers, at::kLong).to(device);   // M
+    auto const answers = joined(examples, &Exercise::letters);
+    auto const letter_count = std::ssize(answers);
+    if (letter_count > 0) {
+        at::Tensor const logits = model.logits(hidden.slice(0, 0, letter_count)); // M x 33
+        at::Tensor const targets = at::tensor(answers, at::kLong).to(device);     // M
         add(sums_of(at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum), at::argmax(logits, 1).eq(targets)),
             score.letters, letters);
     }
-    if (auto const answers = joined(examples, &Example::frequencies); !answers.empty()) {
-        at::Tensor const places = flat_places(examples, &Example::column_places, width, device);
-        at::Tensor const logits = model.logits(hidden.index_select(0, places));                              // M x 33
-        at::Tensor const expected = at::tensor(answers, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
-        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));  // M x 20
+    if (auto const frequencies = joined(examples, &Exercise::frequencies); !frequencies.empty()) {
+        at::Tensor const logits = model.logits(hidden.slice(0, letter_count));                                   // M x 33
+        at::Tensor const expected = at::tensor(frequencies, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
+        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));      // M x 20
         add(sums_of(-(expected * predicted).sum(), at::argmax(predicted, 1).eq(at::argmax(expected, 1))), score.columns,
             columns);
     }
@@ -137,7 +139,36 @@ Score answer(Transformer const& model, std::span<Example const> examples, std::i
     return score;
 }
 
-std::span<Example const> part_of(std::span<Example const> examples, std::size_t index, std::size_t count) {
+} // namespace
+
+Score answer(Transformer const& model, std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns,
+             at::Device device) {
+    if (examples.empty()) return {};
+    std::vector<std::vector<std::int64_t>> rows;
+    for (auto const& example : examples) rows.push_back(example.tokens);
+    auto const batch = TokenBatch::from(rows, device);
+    std::vector<std::int64_t> starts;
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        starts.push_back(static_cast<std::int64_t>(row) * batch.tokens.size(1));
+    at::Tensor const hidden = model.forward(batch).hidden.flatten(0, 1); // B T x D
+    return answer_at(model, hidden.index_select(0, asked_rows(examples, starts, device)), examples, letters, columns);
+}
+
+Score answer(Transformer const& model, TrainingPass& pass, std::span<Exercise const> examples, std::int64_t letters,
+             std::int64_t columns) {
+    if (examples.empty()) return {};
+    PackedTokens batch;
+    for (auto const& example : examples) batch.append(example.tokens);
+    at::Tensor const places = asked_rows(examples, batch.starts, at::kCPU);
+    at::Tensor const stream = pass.forward(batch).index_select(0, places); // M x D
+    bool const learns = at::GradMode::is_enabled();
+    stream.requires_grad_(learns);
+    Score const score = answer_at(model, model.final_norm(stream), examples, letters, columns);
+    if (learns && stream.grad().defined()) pass.backward(places, stream.grad());
+    return score;
+}
+
+std::span<Exercise const> part_of(std::span<Exercise const> examples, std::size_t index, std::size_t count) {
     std::size_t total = 0;
     for (auto const& example : examples) total += example.tokens.size();
     // An example belongs to the part that its middle falls into.

@@ -7,6 +7,7 @@
 #include <ATen/cpu/Utils.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -50,10 +51,12 @@ class HeadAttention {
     using Bits = std::conditional_t<std::is_same_v<Value, float>, float, BFloat16Bits>;
     static constexpr bool pairs = !std::is_same_v<Value, float>; ///< bfloat16 products take rows in pairs
 
-    HeadAttention(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const& sin, at::Tensor const& out)
+    HeadAttention(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const& sin, at::Tensor const& out, bool causal,
+                  at::Tensor const& levels)
         : in_{static_cast<Bits const*>(qkv.const_data_ptr())}, out_{static_cast<Bits*>(out.mutable_data_ptr())},
           cos_{cos.defined() ? cos.const_data_ptr<float>() : nullptr},
-          sin_{sin.defined() ? sin.const_data_ptr<float>() : nullptr}, heads_{qkv.size(2)}, size_{qkv.size(3)},
+          sin_{sin.defined() ? sin.const_data_ptr<float>() : nullptr},
+          levels_{levels.defined() ? levels.mutable_data_ptr<float>() : nullptr}, all_{qkv.size(0)}, causal_{causal}, heads_{qkv.size(2)}, size_{qkv.size(3)},
           scores_(query_block * key_block), weights_(pairs ? query_block * key_block : 0),
           queries_(static_cast<std::size_t>(query_block * size_)), mixed_(static_cast<std::size_t>(query_block * size_)),
           peak_(query_block), sum_(query_block), rescale_(query_block) {
@@ -105,15 +108,17 @@ class HeadAttention {
         copy_head(head_rows(task, 0, first, rows, std::numbers::log2e / std::sqrt(static_cast<double>(size_))),
                   queries_.data());
         std::ranges::fill(peak_, lowest_peak), std::ranges::fill(sum_, 0.0F);
-        for (std::int64_t key = 0; key < task.length; key += key_block) {
-            std::int64_t const padded = std::min(key_block, padded_ - key);
+        std::int64_t const seen = causal_ ? first + rows : task.length;
+        for (std::int64_t key = 0; key < seen; key += key_block) {
+            std::int64_t const padded = std::min(key_block, rounded_up(seen, round_keys) - key);
             multiply_queries(key, padded, rows);
+            if (causal_) hide_keys_ahead(first, rows, key, padded);
             exponentiate(SoftmaxBlock<Bits>{.scores = scores_.data(),
                                             .score_stride = key_block,
                                             .weights = weights(),
                                             .weight_stride = key_block,
                                             .rows = static_cast<std::size_t>(rows),
-                                            .count = static_cast<std::size_t>(std::min(key_block, task.length - key)),
+                                            .count = static_cast<std::size_t>(std::min(key_block, seen - key)),
                                             .padded = static_cast<std::size_t>(padded),
                                             .peak = peak_.data(),
                                             .sum = sum_.data(),
@@ -123,6 +128,17 @@ class HeadAttention {
         std::int64_t const width = heads_ * size_;
         divide_rows(mixed_.data(), sum_.data(), static_cast<std::size_t>(rows), static_cast<std::size_t>(size_),
                     out_ + (task.start + first) * width + task.head * size_, static_cast<std::size_t>(width));
+        for (std::int64_t row = 0; levels_ != nullptr && row < rows; ++row) {
+            auto const i = static_cast<std::size_t>(row);
+            levels_[task.head * all_ + task.start + first + row] = peak_[i] + std::log2(sum_[i]);
+        }
+    }
+
+    /// Scores of keys that stand behind their query. A block of keys begins at a multiple of `query_block`, so every query sees one of it.
+    void hide_keys_ahead(std::int64_t first, std::int64_t rows, std::int64_t key, std::int64_t padded) {
+        for (std::int64_t row = 0; row < rows; ++row)
+            for (std::int64_t ahead = std::max<std::int64_t>(0, first + row + 1 - key); ahead < padded; ++ahead)
+                scores_[static_cast<std::size_t>(row * key_block + ahead)] = lowest_peak;
     }
 
     // Rows behind the last query are computed and not read.
@@ -172,6 +188,9 @@ class HeadAttention {
     Bits const* in_;
     Bits* out_;
     float const *cos_, *sin_;
+    float* levels_; ///< heads x all rows
+    std::int64_t all_;
+    bool causal_;
     std::int64_t heads_, size_;
     std::int64_t packed_start_ = -1, packed_head_ = -1, padded_ = 0;
     std::vector<float> scores_;           ///< query_block x key_block
@@ -185,10 +204,10 @@ class HeadAttention {
 
 template <typename Value>
 void attend_all(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, at::Tensor const& cos,
-                at::Tensor const& sin, at::Tensor const& out) {
+                at::Tensor const& sin, at::Tensor const& out, bool causal, at::Tensor const& levels) {
     auto const tasks = tasks_of(starts, qkv.size(2));
     at::parallel_for(0, static_cast<std::int64_t>(tasks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-        HeadAttention<Value> attention{qkv, cos, sin, out};
+        HeadAttention<Value> attention{qkv, cos, sin, out, causal, levels};
         for (std::int64_t task = begin; task < end; ++task) attention(tasks[static_cast<std::size_t>(task)]);
         if constexpr (HeadAttention<Value>::pairs) blas::brgemm_release();
     });
@@ -208,19 +227,39 @@ std::int64_t PackedTokens::longest() const {
     return longest;
 }
 
+namespace {
+
+/// Whether bfloat16 has to be multiplied as float: no matrix unit, or no pairs.
+bool has_to_widen(at::Tensor const& qkv) {
+    return qkv.scalar_type() == at::kBFloat16 && (qkv.size(3) % 2 != 0 || !blas::could_pack(at::kBFloat16));
+}
+
+} // namespace
+
 at::Tensor packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, at::Tensor const& cos,
                             at::Tensor const& sin) {
-    std::int64_t const size = qkv.size(3);
-    bool const lower = qkv.scalar_type() == at::kBFloat16;
-    if (lower && (size % 2 != 0 || !blas::could_pack(at::kBFloat16))) // no matrix unit for bfloat16
-        return packed_attention(qkv.to(at::kFloat), starts, cos, sin).to(at::kBFloat16);
-    at::Tensor out = at::empty({qkv.size(0), qkv.size(2) * size}, qkv.options());
+    if (has_to_widen(qkv)) return packed_attention(qkv.to(at::kFloat), starts, cos, sin).to(at::kBFloat16);
+    at::Tensor out = at::empty({qkv.size(0), qkv.size(2) * qkv.size(3)}, qkv.options());
     out.slice(0, starts.back()).zero_();
-    if (lower)
-        attend_all<at::BFloat16>(qkv, starts, cos, sin, out);
+    if (qkv.scalar_type() == at::kBFloat16)
+        attend_all<at::BFloat16>(qkv, starts, cos, sin, out, false, {});
     else
-        attend_all<float>(qkv, starts, cos, sin, out);
+        attend_all<float>(qkv, starts, cos, sin, out, false, {});
     return out;
+}
+
+void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal, at::Tensor const& out,
+                      at::Tensor const& levels) {
+    out.slice(0, starts.back()).zero_();
+    if (has_to_widen(qkv)) {
+        at::Tensor const wide = at::zeros(out.sizes(), at::kFloat);
+        attend_all<float>(qkv.to(at::kFloat), starts, {}, {}, wide, causal, levels);
+        at::Tensor{out}.copy_(wide);
+    } else if (qkv.scalar_type() == at::kBFloat16) {
+        attend_all<at::BFloat16>(qkv, starts, {}, {}, out, causal, levels);
+    } else {
+        attend_all<float>(qkv, starts, {}, {}, out, causal, levels);
+    }
 }
 
 } // namespace tape

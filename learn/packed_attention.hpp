@@ -17,7 +17,7 @@ struct PackedTokens {
     [[nodiscard]] std::int64_t longest() const;
 };
 
-/// softmax(q k' / sqrt(head_size)) v of each sequence by itself, on the CPU, without a gradient. Keys are read in blocks that
+/// softmax(q k' / sqrt(head_size)) v of each sequence by itself, on the CPU. Keys are read in blocks that
 /// stay in cache and the softmax is accumulated over them (Milakov & Gimelshein, arXiv:1805.02867; Rabe & Staats,
 /// arXiv:2112.05682): O(L) memory. Products of bfloat16 are summed in float; softmax in float.
 ///
@@ -27,5 +27,13 @@ struct PackedTokens {
 /// @return        like qkv's rows, x heads * head_size; rows behind N are zero
 at::Tensor packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, at::Tensor const& cos,
                             at::Tensor const& sin);
+
+/// The same for training. The backward (learn/attention_gradient.hpp) reads what it writes.
+/// @param qkv     turned by rotary positions already
+/// @param causal  whether a token sees only itself and those before it
+/// @param out     rows of qkv x heads * head_size, changed
+/// @param levels  heads x rows of qkv (at least so many values), float32, changed: log2 of the softmax's sum
+void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal, at::Tensor const& out,
+                      at::Tensor const& levels);
 
 } // namespace tape

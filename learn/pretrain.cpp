@@ -9,14 +9,18 @@
 #include "data/temporary.hpp"
 #include "learn/adamw.hpp"
 #include "learn/batch_sampler.hpp"
+#include "learn/checkpoint.hpp"
+#include "learn/curve_page.hpp"
 #include "learn/device.hpp"
 #include "learn/model_card.hpp"
 #include "learn/objective.hpp"
 #include "learn/profile_prediction.hpp"
 #include "learn/spike_guard.hpp"
-#include "learn/transformer.hpp"
+#include "learn/trainee.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -25,7 +29,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
+#include <limits>
 #include <numbers>
 #include <sstream>
 
@@ -36,6 +42,8 @@ enum Purpose : std::uint64_t { questions = 16, validation_questions = 17, valida
 /// Raise when the same seed would deal other batches or questions.
 constexpr int data_order_version = 2;
 constexpr std::size_t validation_sequences = 512;
+constexpr char const *checkpoint_name = "checkpoint.safetensors", *previous_name = "checkpoint.previous.safetensors";
+constexpr std::chrono::seconds page_every{10};
 /// A guess that ignores its input costs ln 33; three times that is no longer learning.
 double const diverged_loss = 3 * std::log(static_cast<double>(EsmTokenizer::size));
 
@@ -63,24 +71,52 @@ Task read_task(PretrainOptions const& options) {
     return task;
 }
 
-TransformerConfig chosen_config(PretrainOptions const& options) {
-    TransformerConfig config = transformer_preset(options.size);
-    if (options.hidden) config.hidden = options.hidden;
-    if (options.layers) config.layers = options.layers;
-    if (options.heads) config.heads = options.heads;
-    if (options.feed_forward) config.feed_forward = options.feed_forward;
-    config.causal = options.objective == "next";
-    check(config);
-    return config;
+std::unique_ptr<Trainee> chosen_trainee(PretrainOptions const& options, at::Device device, at::ScalarType precision) {
+    return make_trainee({.model = options.model,
+                         .size = options.size,
+                         .objective = options.objective,
+                         .hidden = options.hidden,
+                         .layers = options.layers,
+                         .heads = options.heads,
+                         .feed_forward = options.feed_forward,
+                         .seed = options.seed},
+                        device, precision);
+}
+
+/// Operations a second of this machine's matrix products, the best of a few: what MFU is a share of.
+double fastest_product(at::Device device, at::ScalarType precision) {
+    at::NoGradGuard const no_gradients;
+    std::int64_t const size = device.is_cpu() ? 1024 : 8192;
+    at::Tensor const square = at::ones({size, size}, at::TensorOptions{precision}.device(device));
+    double best = 0;
+    for (int i = 0; i < 4; ++i) {
+        auto const begin = std::chrono::steady_clock::now();
+        (void)at::matmul(square, square).select(0, 0).select(0, 0).item<double>(); // waits for it
+        double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        best = std::max(best, 2 * std::pow(static_cast<double>(size), 3) / seconds);
+    }
+    return best;
+}
+
+/// Of all values of a checkpoint, by name.
+std::string hash_of_values(std::map<std::string, TensorView> const& tensors) {
+    std::string hashes;
+    for (auto const& [name, view] : tensors)
+        hashes += name + content_hash({reinterpret_cast<char const*>(view.bytes.data()), view.bytes.size()});
+    return content_hash(hashes);
+}
+
+/// @throws data_error if a checkpoint holds other values than were written
+void verify(SafetensorsFile const& saved) {
+    auto const hash = saved.metadata().find("hash"); // versions before had none
+    if (hash != saved.metadata().end() && hash->second != hash_of_values(saved.tensors()))
+        throw data_error{saved.path().string() + ": damaged: its values are not those that were written"};
 }
 
 /// Everything that decides the weights, except how long to train.
-nlohmann::json settings_of(PretrainOptions const& options, TransformerConfig const& config, Task const& task,
+nlohmann::json settings_of(PretrainOptions const& options, Trainee const& network, Task const& task,
                            at::ScalarType precision) {
-    return {{"hidden", config.hidden},
-            {"layers", config.layers},
-            {"heads", config.heads},
-            {"feed_forward", config.feed_forward_size()},
+    nlohmann::json settings{
             {"objective", options.objective},
             {"profiles", task.targets ? task.targets->hash() : ""},
             {"data_order", data_order_version},
@@ -94,6 +130,8 @@ nlohmann::json settings_of(PretrainOptions const& options, TransformerConfig con
             {"precision", precision_name(precision)},
             {"held_out_every", options.corpus_options.held_out_every},
             {"corpus", task.corpus.summary().hash}};
+    settings.update(network.shape());
+    return settings;
 }
 
 /// Linear warm-up, then half a cosine down to the final share.
@@ -111,6 +149,14 @@ struct Tally {
     double loss = 0, norm = 0;
     Answers answers;
     std::int64_t steps = 0, skipped = 0;
+    double operations = 0;
+};
+
+/// The best of the validations, for early stopping.
+struct Best {
+    double loss = std::numeric_limits<double>::infinity();
+    std::int64_t step = 0, since = 0; ///< checkpoints since then
+    double perplexity = 0, accuracy = 0;
 };
 
 class Run {
@@ -120,64 +166,68 @@ class Run {
 
   private:
     void resume();
+    BatchSampler::Position load_newest_checkpoint();
     BatchSampler::Position load_checkpoint(std::filesystem::path const& path);
     void check_settings(nlohmann::json const& saved) const;
     void one_step();
-    [[nodiscard]] Score learn_from(std::span<Example const> batch);
+    [[nodiscard]] Score learn_from(std::span<Exercise const> batch);
     [[nodiscard]] double shared_gradient_norm();
     [[nodiscard]] error diverged(std::string const& what) const;
     [[nodiscard]] Score validate();
     [[nodiscard]] Score total(Score const& own);
     void save();
     void write_checkpoint(double seconds) const;
+    void keep_previous_checkpoint() const;
+    void write_weights() const;
+    void write_page() const;
+    [[nodiscard]] bool stopped_early() const { return options_.patience > 0 && best_.since >= options_.patience; }
+    [[nodiscard]] bool is_best() const { return options_.patience == 0 || best_.step == step_; }
     void write_card(Score const& validation) const;
     void keep_log_until(std::int64_t step) const;
     void log(Score const* validation);
     [[nodiscard]] bool writes() const { return mesh_.rank() == 0; }
-    void report(double loss, double rate) const;
+    void report(double loss, double rate, double utilisation) const;
     [[nodiscard]] std::filesystem::path file(char const* name) const { return options_.output / name; }
 
     PretrainOptions options_;
     OutputFolder folder_;
     at::Device device_;
     at::ScalarType precision_;
-    TransformerConfig config_;
+    std::unique_ptr<Trainee> network_;
     Task task_;
     nlohmann::json settings_;
-    Transformer model_;
     AdamW optimizer_;
     SpikeGuard guard_{{}};
     RankMesh mesh_;
     std::optional<BatchSampler> sampler_;
-    std::int64_t step_ = 0;
+    std::int64_t step_ = 0, saved_step_ = 0;
     std::uint64_t residues_ = 0;
     double seconds_before_ = 0; ///< of earlier sessions
     std::string started_ = utc_now();
     std::vector<std::string> history_; ///< changes of --steps in the course of the run
     Tally tally_;
+    Best best_;
+    double fastest_ = 0; ///< operations a second
+    mutable std::chrono::steady_clock::time_point last_page_{};
     std::uint64_t residues_at_log_ = 0;
     std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now(), last_log_ = begin_;
 };
 
-std::vector<Transformer::Parameter> trainable(Transformer& model, at::Device device, at::ScalarType precision) {
-    model.to(device);
-    model.set_compute_type(precision);
-    model.require_gradients();
-    return model.parameters();
-}
-
 Run::Run(PretrainOptions const& options)
     : options_{options}, folder_{options.output}, device_{resolve_device(options.device)},
-      precision_{resolve_precision(options.precision, device_)}, config_{chosen_config(options)}, task_{read_task(
-                                                                                                      options)},
-      settings_(settings_of(options, config_, task_, precision_)), model_{config_, options.seed},
-      optimizer_{trainable(model_, device_, precision_), {.weight_decay = options.weight_decay}} {
+      precision_{resolve_precision(options.precision, device_)}, network_{chosen_trainee(options, device_, precision_)},
+      task_{read_task(options)}, settings_(settings_of(options, *network_, task_, precision_)),
+      optimizer_{network_->parameters(), {.weight_decay = options.weight_decay}} {
+    if (options_.patience > 0 && task_.corpus.held_out_size() == 0)
+        throw usage_error{"--patience needs sequences to validate on, and none is held out of this corpus; lower --held-out"};
     Rank const place = launched_rank();
     options_.quiet |= place.rank != 0;
     // Before the ranks meet, so that none of them reads it.
-    if (options_.force && place.rank == 0) std::filesystem::remove(file("checkpoint.safetensors"));
+    if (options_.force && place.rank == 0)
+        for (auto const* name : {checkpoint_name, previous_name}) std::filesystem::remove(file(name));
     mesh_ = RankMesh{place, file(".ranks"), {}};
     resume();
+    fastest_ = fastest_product(device_, precision_);
 }
 
 void Run::check_settings(nlohmann::json const& saved) const {
@@ -188,22 +238,39 @@ void Run::check_settings(nlohmann::json const& saved) const {
                               "; give another folder, or --force to start it anew"};
 }
 
-void Run::resume() {
-    BatchSampler::Position position;
-    if (auto const path = file("checkpoint.safetensors"); std::filesystem::exists(path)) {
-        auto const throw_unusable = [&path] {
-            std::throw_with_nested(data_error{"cannot go on from " + path.string() + "; --force starts the run anew"});
-        };
+/// The newest checkpoint, or the one before it if that cannot be read.
+BatchSampler::Position Run::load_newest_checkpoint() {
+    auto const newest = file(checkpoint_name), previous = file(previous_name);
+    if (!std::filesystem::exists(newest) && !std::filesystem::exists(previous)) return {};
+    auto const throw_unusable = [](std::filesystem::path const& path) {
+        std::throw_with_nested(data_error{"cannot go on from " + path.string() + "; --force starts the run anew"});
+    };
+    auto const load = [&](std::filesystem::path const& path) {
         try {
-            position = load_checkpoint(path);
+            return load_checkpoint(path);
         } catch (data_error const&) {
-            throw_unusable();
+            throw_unusable(path);
         } catch (nlohmann::json::exception const&) {
-            throw_unusable();
+            throw_unusable(path);
         }
+        return BatchSampler::Position{};
+    };
+    if (!std::filesystem::exists(previous)) return load(newest);
+    try {
+        return load(newest);
+    } catch (data_error const&) {
+        auto const position = load(previous);
+        if (writes())
+            std::cerr << "tape-pretrain: " << newest.string() << " is missing or damaged; going on from " << previous.string()
+                      << ", step " << step_ << '\n';
+        return position;
     }
+}
+
+void Run::resume() {
+    BatchSampler::Position const position = load_newest_checkpoint();
     sampler_.emplace(task_.corpus, BatchSampler::Options{options_.seed, options_.window, options_.tokens}, position);
-    residues_at_log_ = residues_;
+    residues_at_log_ = residues_, saved_step_ = step_;
     std::array<double, 1> steps{static_cast<double>(step_)};
     mesh_.sum(std::span{steps}); // nobody writes before all have read
     if (steps[0] != static_cast<double>(step_ * mesh_.size()))
@@ -214,6 +281,7 @@ void Run::resume() {
 
 BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
     SafetensorsFile const saved{path};
+    verify(saved);
     auto const found = saved.metadata().find("state");
     auto const state = nlohmann::json::parse(found == saved.metadata().end() ? "" : found->second, nullptr, false);
     if (!state.is_object() || !state.contains("settings"))
@@ -223,6 +291,9 @@ BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
     for (auto const& [name, view] : saved.tensors()) tensors.emplace(name, tensor_over(view));
     WeightReader reader{std::move(tensors), path.string()};
     optimizer_.load(reader);
+    if (state.contains("best"))
+        best_ = {state.at("best").at("loss"), state.at("best").at("step"), state.at("best").at("since"),
+                 state.at("best").at("perplexity"), state.at("best").at("accuracy")};
     step_ = state.at("step"), residues_ = state.at("residues"), seconds_before_ = state.at("seconds");
     started_ = state.at("started"), history_ = state.at("history");
     auto const& recent = state.at("recent");
@@ -239,7 +310,8 @@ BatchSampler::Position Run::load_checkpoint(std::filesystem::path const& path) {
 constexpr char const* log_header =
     "step\tresidues\tlearning_rate\tloss\taccuracy\tgradient_norm\tresidues_per_second\t"
     "valid_loss\tvalid_perplexity\tvalid_accuracy\tvalid_profile_loss\tvalid_profile_accuracy\t"
-    "skipped\n";
+    "skipped\tmfu\n";
+constexpr std::ptrdiff_t columns_before_mfu = 13;
 
 /// Lines beyond the checkpoint belong to steps that will be made again.
 void Run::keep_log_until(std::int64_t step) const {
@@ -251,14 +323,17 @@ void Run::keep_log_until(std::int64_t step) const {
     if (std::ifstream in{file("log.tsv")}; in) {
         std::string line;
         std::getline(in, line);
-        while (std::getline(in, line))
-            if (!line.empty() && std::atoll(line.c_str()) <= step) kept += line + '\n';
+        while (std::getline(in, line)) {
+            auto const tabs = std::ranges::count(line, '\t');
+            if (tabs + 1 < columns_before_mfu || std::atoll(line.c_str()) > step) continue; // the first: cut off on a full disk
+            kept += line + (tabs + 1 == columns_before_mfu ? "\t\n" : "\n");
+        }
     }
     write_text(file("log.tsv"), kept);
 }
 
 error Run::diverged(std::string const& what) const {
-    bool const saved = std::filesystem::exists(file("checkpoint.safetensors"));
+    bool const saved = std::filesystem::exists(file(checkpoint_name));
     return error{
         "step " + std::to_string(step_) + ": " + what + " at learning rate " +
         std::to_string(learning_rate_at(options_, step_)) + "; " +
@@ -275,7 +350,7 @@ Score Run::total(Score const& own) {
 }
 
 /// Gradients of the whole batch, of which this rank computes its part.
-Score Run::learn_from(std::span<Example const> batch) {
+Score Run::learn_from(std::span<Exercise const> batch) {
     std::int64_t letters = 0, columns = 0;
     for (auto const& example : batch)
         letters += std::ssize(example.letters), columns += std::ssize(example.column_places);
@@ -285,8 +360,9 @@ Score Run::learn_from(std::span<Example const> batch) {
     auto const own = part_of(batch, static_cast<std::size_t>(mesh_.rank()), static_cast<std::size_t>(mesh_.size()));
     auto const parts = static_cast<std::size_t>(options_.accumulate);
     Score score;
+    network_->refresh();
     for (std::size_t part = 0; part < parts; ++part)
-        score += answer(model_, part_of(own, part, parts), letters, columns, device_);
+        score += network_->answer(part_of(own, part, parts), letters, columns);
     if (mesh_.size() == 1) return score;
     at::Tensor const gradients = optimizer_.gradients();
     mesh_.sum(std::span{gradients.mutable_data_ptr<float>(), static_cast<std::size_t>(gradients.numel())});
@@ -324,12 +400,13 @@ void Run::one_step() {
                            std::to_string(score.loss()) + ", gradient " + std::to_string(norm) + ")");
     }
     optimizer_.clear_gradients();
+    tally_.operations += network_->operations(batch) / mesh_.size();
     tally_.loss += score.loss(), tally_.norm += norm, tally_.answers += main_answers(score), ++tally_.steps;
 }
 
 Score Run::validate() {
     at::NoGradGuard const no_gradients;
-    model_.forget_lowered();
+    network_->refresh();
     std::size_t const count = std::min(validation_sequences, task_.corpus.held_out_size());
     std::vector<Window> windows;
     Random random{options_.seed, validation_windows, 0};
@@ -344,16 +421,15 @@ Score Run::validate() {
         while (end < own.size() && (end == begin || static_cast<std::int64_t>(
                                                         (end + 1 - begin) * own[end].tokens.size()) <= options_.tokens))
             ++end;
-        score += answer(model_, own.subspan(begin, end - begin), 1, 1, device_);
+        score += network_->answer(own.subspan(begin, end - begin), 1, 1);
     }
-    model_.forget_lowered();
     return total(score);
 }
 
 void Run::write_checkpoint(double seconds) const {
     auto const position = sampler_->position();
     auto const& recent = guard_.state();
-    nlohmann::json const state{
+    nlohmann::json state{
         {"settings", settings_},
         {"step", step_},
         {"steps", options_.steps},
@@ -367,23 +443,64 @@ void Run::write_checkpoint(double seconds) const {
         {"seconds", seconds},
         {"started", started_},
         {"history", history_}};
-    save_tensors(file("checkpoint.safetensors"), optimizer_.state(), {{"state", state.dump()}});
+    if (options_.patience > 0)
+        state["best"] = {{"loss", best_.loss}, {"step", best_.step}, {"since", best_.since}, {"perplexity", best_.perplexity},
+                         {"accuracy", best_.accuracy}};
+    NamedTensors tensors = optimizer_.state();
+    std::map<std::string, TensorView> views;
+    for (auto& [name, tensor] : tensors) {
+        tensor = tensor.detach().to(at::kCPU).contiguous();
+        views.emplace(name, view_of(tensor));
+    }
+    keep_previous_checkpoint();
+    write_safetensors(file(checkpoint_name), views, {{"state", state.dump()}, {"hash", hash_of_values(views)}});
+    verify(SafetensorsFile{file(checkpoint_name)});
+}
+
+/// Gives it a second name, so that there is a good one at every moment.
+void Run::keep_previous_checkpoint() const {
+    if (!std::filesystem::exists(file(checkpoint_name))) return;
+    std::filesystem::remove(file(previous_name));
+    std::error_code problem;
+    std::filesystem::create_hard_link(file(checkpoint_name), file(previous_name), problem);
+    if (problem) std::filesystem::copy_file(file(checkpoint_name), file(previous_name));
+}
+
+void Run::write_weights() const { network_->save(options_.output, {{"step", std::to_string(step_)}}); }
+
+void Run::write_page() const {
+    last_page_ = std::chrono::steady_clock::now();
+    write_text(file("curve.html"), curve_page(read_text(file("log.tsv")), options_.output.filename().string() + ": " + network_->kind() +
+                                                  ", " + options_.objective, step_ >= options_.steps || stopped_early()));
 }
 
 void Run::save() {
     auto const validation = validate();
     if (has_diverged(validation))
         throw diverged("the loss on held-out sequences is " + std::to_string(validation.loss()));
+    if (validation.loss() < best_.loss)
+        best_ = {validation.loss(), step_, 0, std::exp(main_answers(validation).mean_loss()), main_answers(validation).accuracy()};
+    else
+        ++best_.since;
     if (!writes()) {
         tally_ = {};
         return;
     }
     double const seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() + seconds_before_;
-    write_checkpoint(seconds);
-    save_transformer(options_.output, model_, at::kFloat, {{"step", std::to_string(step_)}});
+    try {
+        write_checkpoint(seconds);
+        if (is_best()) write_weights();
+    } catch (error const&) {
+        if (saved_step_ == 0) throw;
+        std::throw_with_nested(error{"step " + std::to_string(step_) + " could not be saved; " + options_.output.string() +
+                                     " holds a good checkpoint of step " + std::to_string(saved_step_) +
+                                     ": make room and start the same line again"});
+    }
+    saved_step_ = step_;
     log(&validation);
-    write_card(validation);
+    write_page();
+    if (is_best()) write_card(validation);
     Manifest manifest{.program = "tape-pretrain",
                       .argv = options_.argv,
                       .version = TAPE_VERSION,
@@ -401,7 +518,9 @@ void Run::save() {
 }
 
 void Run::write_card(Score const& validation) const {
-    ModelCard card{.config = config_,
+    ModelCard card{.kind = network_->kind(),
+                   .description = network_->description(),
+                   .parameters = parameter_count(*network_),
                    .objective = task_.objective->description(),
                    .corpus = task_.corpus.summary(),
                    .settings = settings_,
@@ -437,45 +556,53 @@ void Run::log(Score const* validation) {
         line << validation->columns.mean_loss() << '\t' << validation->columns.accuracy() << '\t';
     else
         line << "\t\t";
-    line << tally_.skipped;
+    double const utilisation = seconds > 0 ? tally_.operations / seconds / fastest_ : 0;
+    line << tally_.skipped << '\t' << std::setprecision(3) << utilisation;
     bool const is_new = !std::filesystem::exists(file("log.tsv"));
     std::ofstream out{file("log.tsv"), std::ios::app};
     out << (is_new ? log_header : "") << line.str() << '\n';
     if (!out.flush()) throw error{file("log.tsv").string() + ": cannot be written (is the disk full?)"};
-    report(tally_.loss / steps, speed);
+    report(tally_.loss / steps, speed, utilisation);
     tally_ = {}, last_log_ = now, residues_at_log_ = residues_;
 }
 
-void Run::report(double loss, double speed) const {
+void Run::report(double loss, double speed, double utilisation) const {
     if (options_.quiet) return;
     double const per_step = static_cast<double>(residues_) / static_cast<double>(std::max<std::int64_t>(1, step_));
     auto const left =
         static_cast<std::int64_t>(speed > 0 ? static_cast<double>(options_.steps - step_) * per_step / speed : 0);
     char text[160];
-    std::snprintf(text, sizeof text, "step %lld/%lld  loss %.4f  %.0f residues/s  %lld min left",
-                  static_cast<long long>(step_), static_cast<long long>(options_.steps), loss, speed,
+    std::snprintf(text, sizeof text, "step %lld/%lld  loss %.4f  %.0f residues/s  MFU %.0f%%  %lld min left",
+                  static_cast<long long>(step_), static_cast<long long>(options_.steps), loss, speed, 100 * utilisation,
                   static_cast<long long>((left + 59) / 60));
     bool const terminal = isatty(STDERR_FILENO) != 0;
     std::cerr << (terminal ? "\r\033[K" : "") << text << (terminal ? "" : "\n") << std::flush;
 }
 
 PretrainResult Run::train() {
-    bool const was_complete = step_ >= options_.steps;
+    bool const was_complete = step_ >= options_.steps || stopped_early();
     last_log_ = std::chrono::steady_clock::now();
-    while (step_ < options_.steps) {
+    // A kill between the checkpoint and the weights leaves the weights a checkpoint behind.
+    if (step_ > 0 && is_best() && writes()) write_weights();
+    while (step_ < options_.steps && !stopped_early()) {
         one_step();
         if (step_ % options_.checkpoint_every == 0 || step_ == options_.steps)
             save();
-        else if (writes() && step_ % options_.log_every == 0)
+        else if (writes() && step_ % options_.log_every == 0) {
             log(nullptr);
+            if (std::chrono::steady_clock::now() - last_page_ > page_every) write_page();
+        }
     }
-    // A kill between the checkpoint and the weights leaves the weights a checkpoint behind.
-    if (was_complete && writes())
-        save_transformer(options_.output, model_, at::kFloat, {{"step", std::to_string(step_)}});
     if (!options_.quiet && isatty(STDERR_FILENO)) std::cerr << '\n';
-    auto const validation = validate();
-    auto const& main = main_answers(validation);
-    return {step_, residues_, main.places > 0 ? std::exp(main.mean_loss()) : 0, main.accuracy(), was_complete};
+    PretrainResult result{.step = step_, .residues = residues_, .was_complete = was_complete, .stopped_early = stopped_early(),
+                          .weights_step = options_.patience > 0 ? best_.step : step_};
+    if (options_.patience > 0) {
+        result.valid_perplexity = best_.perplexity, result.valid_accuracy = best_.accuracy;
+    } else if (auto const validation = validate(); main_answers(validation).places > 0) {
+        auto const& main = main_answers(validation);
+        result.valid_perplexity = std::exp(main.mean_loss()), result.valid_accuracy = main.accuracy();
+    }
+    return result;
 }
 
 } // namespace
@@ -496,6 +623,7 @@ int threads_of_rank(int requested) {
 PretrainResult pretrain(PretrainOptions const& options) {
     if (options.steps < 1 || options.checkpoint_every < 1)
         throw usage_error{"--steps and --checkpoint-every must be at least 1"};
+    if (options.patience < 0) throw usage_error{"--patience must not be negative"};
     if (options.log_every < 1 || options.accumulate < 1)
         throw usage_error{"--log-every and --accumulate must be at least 1"};
     use_threads(threads_of_rank(options.threads));
@@ -509,12 +637,15 @@ PretrainResult pretrain(PretrainOptions const& options) {
 }
 
 std::string describe_plan(PretrainOptions const& options) {
-    auto const config = chosen_config(options);
+    auto const network = chosen_trainee(options, at::kCPU, at::kFloat);
     auto const task = read_task(options);
     auto const& corpus = task.corpus.summary();
     std::ostringstream out;
-    out << "network: " << config.parameter_count() << " parameters, " << config.layers << " layers, hidden "
-        << config.hidden << ", " << config.heads << " heads\ncorpus: " << corpus.training << " sequences, "
+    auto const shape = network->shape();
+    out << "network: " << parameter_count(*network) << " parameters, " << shape.at("layers") << " layers, hidden "
+        << shape.at("hidden");
+    if (shape.contains("heads")) out << ", " << shape.at("heads") << " heads";
+    out << "\ncorpus: " << corpus.training << " sequences, "
         << corpus.training_residues << " residues; " << corpus.excluded << " excluded, " << corpus.held_out
         << " held out\nobjective: " << task.objective->description() << "\ntraining: " << options.steps
         << " steps, at most " << options.steps * options.tokens << " tokens\noutput: " << options.output.string()
@@ -523,8 +654,14 @@ std::string describe_plan(PretrainOptions const& options) {
 }
 
 void export_half(std::filesystem::path const& run, std::filesystem::path const& target) {
-    auto const loaded = load_transformer(run);
-    save_transformer(target, loaded.model, at::kHalf);
+    OutputFolder const folder{target};
+    SafetensorsFile const saved{run / "model.safetensors"};
+    NamedTensors halves;
+    for (auto const& [name, view] : saved.tensors()) halves[name] = tensor_over(view).to(at::kHalf);
+    save_tensors(target / "model.safetensors", halves, {{"format", "pt"}});
+    auto config = read_config(run);
+    config["torch_dtype"] = "float16";
+    write_text(target / "config.json", config.dump(2) + "\n");
     write_text(target / "README.md", read_text(run / "README.md"));
 }
 

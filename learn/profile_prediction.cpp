@@ -127,7 +127,7 @@ std::string ProfilePrediction::description() const {
            " columns with a homolog";
 }
 
-void ProfilePrediction::pose(Window const& window, Random&, Example& example) const {
+void ProfilePrediction::pose(Window const& window, Random&, Exercise& example) const {
     auto const columns = targets_->columns(window.protein, window.begin, window.residues());
     for (std::size_t i = 0; i < columns.size(); ++i) {
         if (!columns[i].known) continue;

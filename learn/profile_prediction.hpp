@@ -50,7 +50,7 @@ class ProfilePrediction : public Objective {
     explicit ProfilePrediction(std::shared_ptr<ProfileTargets const> targets) : targets_{std::move(targets)} {}
     [[nodiscard]] std::string description() const override;
     [[nodiscard]] bool knows(std::string_view protein) const override { return targets_->has(protein); }
-    void pose(Window const& window, Random& random, Example& example) const override;
+    void pose(Window const& window, Random& random, Exercise& example) const override;
 
   private:
     std::shared_ptr<ProfileTargets const> targets_;

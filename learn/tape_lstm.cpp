@@ -13,6 +13,8 @@
 #include <c10/core/InferenceMode.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 namespace tape {
@@ -21,8 +23,30 @@ namespace {
 constexpr char const* algorithm_version = "tape-lstm-1";
 constexpr double initial_deviation = 0.02;
 
-/// The weights of a network as ProteinLSTMForLM names and draws them.
-NamedTensors drawn_tensors(TapeLstmConfig const& config, std::int64_t vocabulary, std::uint64_t seed) {
+struct Preset {
+    char const* name;
+    TapeLstmConfig config;
+};
+std::array<Preset, 4> const presets{{{"1M", {64, 192, 2}}, {"2M", {128, 256, 2}}, {"8M", {128, 560, 2}}, {"43M", {}}}};
+
+} // namespace
+
+TapeLstmConfig tape_lstm_preset(std::string const& size) {
+    auto const found = std::ranges::find(presets, size, &Preset::name);
+    if (found == presets.end())
+        throw usage_error{"unknown size '" + size + "' of an LSTM: choose 1M, 2M, 8M or 43M, or give --hidden and --layers"};
+    return found->config;
+}
+
+nlohmann::json to_json(TapeLstmConfig const& config) {
+    return {{"vocab_size", BertVocabulary::iupac().names.size()},
+            {"input_size", config.input},
+            {"hidden_size", config.hidden},
+            {"num_hidden_layers", config.layers},
+            {"initializer_range", initial_deviation}};
+}
+
+NamedTensors drawn_tape_lstm(TapeLstmConfig const& config, std::int64_t vocabulary, std::uint64_t seed) {
     DrawnTensors drawn{seed};
     std::int64_t const hidden = config.hidden;
     auto const linear = [&](std::string const& name, std::int64_t out, std::int64_t in) {
@@ -38,8 +62,6 @@ NamedTensors drawn_tensors(TapeLstmConfig const& config, std::int64_t vocabulary
     linear("feedforward", vocabulary, hidden);
     return drawn.tensors();
 }
-
-} // namespace
 
 bool describes_tape_lstm(nlohmann::json const& json) {
     return json.is_object() && !json.contains("model_type") && json.contains("input_size") &&
@@ -61,7 +83,7 @@ TapeLstmEncoder::TapeLstmEncoder(std::filesystem::path const& model, std::option
     });
     load(
         {model, seed, shape, algorithm_version},
-        [&](std::int64_t size, std::uint64_t chosen) { return drawn_tensors(config_, size, chosen); },
+        [&](std::int64_t size, std::uint64_t chosen) { return drawn_tape_lstm(config_, size, chosen); },
         [&](WeightReader& weights) { take(weights); });
 }
 

@@ -20,6 +20,13 @@ struct TapeLstmConfig {
     int input = 128, hidden = 1024, layers = 3; ///< width of the embedding, units of each layer, layers of each stack
 };
 
+/// "1M", "2M", "8M" (ours), and TAPE's own "43M". @throws usage_error naming the choices
+TapeLstmConfig tape_lstm_preset(std::string const& size);
+/// config.json as TAPE's PyTorch port writes it.
+nlohmann::json to_json(TapeLstmConfig const& config);
+/// The weights of a network as ProteinLSTMForLM names and draws them.
+NamedTensors drawn_tape_lstm(TapeLstmConfig const& config, std::int64_t vocabulary, std::uint64_t seed);
+
 /// Whether a config.json is that of TAPE's ProteinLSTM, which names no type.
 bool describes_tape_lstm(nlohmann::json const& json);
 /// @throws data_error naming the field that is missing or impossible

@@ -325,8 +325,12 @@ Transformer::Output Transformer::forward(TokenBatch const& batch, ForwardOptions
         x = x + attended.values;
         x = x + feed_forward(layer, x);
     }
-    output.hidden = options.layer < 0 ? norm(x, final_norm_weight_, final_norm_bias_, config_.norm_epsilon) : x;
+    output.hidden = options.layer < 0 ? final_norm(x) : x;
     return output;
+}
+
+at::Tensor Transformer::final_norm(at::Tensor const& x) const {
+    return norm(x, final_norm_weight_, final_norm_bias_, config_.norm_epsilon);
 }
 
 at::Tensor Transformer::logits(at::Tensor const& hidden) const {
@@ -408,7 +412,7 @@ at::Tensor Transformer::forward_packed(PackedTokens const& batch, int layer) con
         finish_layer_packed(i, last, x, packed_attention(qkv, batch.starts, rotary_cos_, rotary_sin_), normed);
     }
     at::Tensor const hidden = x.slice(0, 0, static_cast<std::int64_t>(batch.tokens.size()));
-    return layer < 0 ? norm(hidden, final_norm_weight_, final_norm_bias_, config_.norm_epsilon) : hidden;
+    return layer < 0 ? final_norm(hidden) : hidden;
 }
 
 NamedTensors Transformer::state() const {
@@ -432,7 +436,7 @@ NamedTensors Transformer::state() const {
     return all;
 }
 
-std::vector<Transformer::Parameter> Transformer::parameters() const {
+std::vector<Parameter> Transformer::parameters() const {
     std::vector<Parameter> all{{"embedding", embedding_, true}};
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         std::string const prefix = "layer." + std::to_string(i) + ".";

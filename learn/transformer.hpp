@@ -87,14 +87,27 @@ class Transformer {
 
     /// Weights under their file names (query, key and value apart), float32 copies.
     [[nodiscard]] NamedTensors state() const;
-    /// Leaves to be trained, in a fixed order; `decays` says which weight decay applies to (matrices, not biases or
-    /// norms).
-    struct Parameter {
-        std::string name;
-        at::Tensor value;
-        bool decays;
-    };
+    /// Leaves to be trained, in a fixed order.
     [[nodiscard]] std::vector<Parameter> parameters() const;
+
+    struct Layer {
+        at::Tensor norm_weight, norm_bias;         // D
+        at::Tensor qkv_weight, qkv_bias;           // 3D x D, 3D
+        at::Tensor output_weight, output_bias;     // D x D, D
+        at::Tensor ffn_norm_weight, ffn_norm_bias; // D
+        at::Tensor up_weight, up_bias;             // F x D, F
+        at::Tensor down_weight, down_bias;         // D x F, D
+        PackedLinear qkv{}, output{}, up{}, down{}; // after pack()
+    };
+    // What learn/training_pass.cpp reads.
+    [[nodiscard]] std::vector<Layer> const& layers() const noexcept { return layers_; }
+    [[nodiscard]] at::Tensor const& embedding() const noexcept { return embedding_; }
+    struct Rotary {
+        at::Tensor const &cos, &sin; // positions x head_size/2, as far as `extend_rotary` was called for
+    };
+    [[nodiscard]] Rotary rotary() const noexcept { return {rotary_cos_, rotary_sin_}; }
+    /// The last norm. @param x  N x D, the residual stream behind the last layer
+    [[nodiscard]] at::Tensor final_norm(at::Tensor const& x) const;
 
     [[nodiscard]] TransformerConfig const& config() const noexcept { return config_; }
     [[nodiscard]] at::ScalarType compute_type() const noexcept { return compute_type_; }
@@ -105,15 +118,6 @@ class Transformer {
     void require_gradients();
 
   private:
-    struct Layer {
-        at::Tensor norm_weight, norm_bias;         // D
-        at::Tensor qkv_weight, qkv_bias;           // 3D x D, 3D
-        at::Tensor output_weight, output_bias;     // D x D, D
-        at::Tensor ffn_norm_weight, ffn_norm_bias; // D
-        at::Tensor up_weight, up_bias;             // F x D, F
-        at::Tensor down_weight, down_bias;         // D x F, D
-        PackedLinear qkv{}, output{}, up{}, down{}; // after pack()
-    };
     struct Field {
         std::string name;
         at::Tensor Layer::*value;

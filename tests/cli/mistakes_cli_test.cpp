@@ -235,6 +235,21 @@ TEST_F(RunFolder, a_full_disk_at_the_models) {
     expect_error("tape-embed", embed, 1, {"tape-embed: /dev/full: " + no_space});
 }
 
+TEST_F(RunFolder, a_disk_that_fills_up_in_the_middle) {
+    auto longer = line("run");
+    longer[static_cast<std::size_t>(std::ranges::find(longer, "--steps") - longer.begin()) + 1] = "4";
+    expect_error("tape-pretrain", longer, 1,
+                 {"tape-pretrain: step 4 could not be saved; run holds a good checkpoint of step 2: make room and start the same line again\n"
+                  "  caused by: run/checkpoint.safetensors: " + over_limit},
+                 small_disk);
+    Outcome const resumed = run("tape-pretrain", longer);
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(run("tape-pretrain", line("other")).exit_code, 0);
+    longer[static_cast<std::size_t>(std::ranges::find(longer, "-o") - longer.begin()) + 1] = "other";
+    EXPECT_EQ(run("tape-pretrain", longer).exit_code, 0);
+    EXPECT_TRUE(read("run/model.safetensors") == read("other/model.safetensors"));
+}
+
 TEST_F(RunFolder, an_output_of_the_models_that_cannot_be_written) {
     write("file", "mine\n");
     expect_error("tape-pretrain", line("file/new"), 1,

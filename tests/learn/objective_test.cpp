@@ -180,10 +180,10 @@ TEST_F(Profiles, ObjectivesSayWhatTheyNeed) {
 }
 
 /// Both kinds of questions, for the arithmetic.
-std::vector<Example> mixed_batch(std::size_t count, Random random) {
-    std::vector<Example> batch;
+std::vector<Exercise> mixed_batch(std::size_t count, Random random) {
+    std::vector<Exercise> batch;
     for (std::size_t i = 0; i < count; ++i) {
-        Example example;
+        Exercise example;
         std::string protein;
         for (std::size_t j = 3 + random.below(20); j > 0; --j) protein += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
         example.tokens = EsmTokenizer::wrapped(protein);
@@ -263,7 +263,7 @@ TEST(Answer, PartsOfABatchAddUpToItsGradient) {
 TEST(PartOf, EveryExampleIsInOnePart) {
     Random random{1};
     for (int round = 0; round < 200; ++round) {
-        std::vector<Example> examples(random.below(12));
+        std::vector<Exercise> examples(random.below(12));
         for (auto& example : examples) example.tokens.resize(1 + random.below(30));
         std::size_t const parts = 1 + random.below(6);
         std::size_t next = 0;

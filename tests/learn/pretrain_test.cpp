@@ -1,3 +1,4 @@
+#include "data/dataset.hpp"
 #include "data/error.hpp"
 #include "data/npy.hpp"
 #include "learn/pretrain.hpp"
@@ -126,15 +127,20 @@ TEST(Pretrain, PartsOfAStepGiveTheSameCurve) {
     for (std::size_t step = 0; step < 30; ++step) EXPECT_NEAR(curves[0][step], curves[1][step], 1e-4);
 }
 
-TEST(Pretrain, LearnsWhatCanBeLearnt) {
-    test::Folder const folder;
+/// A corpus whose residues follow from their neighbours on either side.
+void spill_periodic_corpus(std::filesystem::path const& file) {
     std::string text;
     for (int i = 0; i < 300; ++i) {
         std::string letters;
         for (int j = 0; j < 40; ++j) letters += "ACDEFGHI"[(i + j) % 8];
         text += ">p" + std::to_string(i) + "\n" + letters.substr(0, static_cast<std::size_t>(20 + i % 21)) + "\n";
     }
-    test::spill(folder / "corpus.fasta", text);
+    test::spill(file, text);
+}
+
+TEST(Pretrain, LearnsWhatCanBeLearnt) {
+    test::Folder const folder;
+    spill_periodic_corpus(folder / "corpus.fasta");
     auto options = tiny(folder, "run");
     options.steps = options.checkpoint_every = 400, options.tokens = 1200, options.seed = 0;
     options.learning_rate = 0.005, options.corpus_options.held_out_every = 5;
@@ -190,6 +196,131 @@ TEST(SpikeGuard, RefusesWhatStandsOutAndForgetsIt) {
     EXPECT_EQ(guard.state().refused, 0);
     SpikeGuard resumed{guard.state()};
     EXPECT_FALSE(resumed.accepts(6, 1));
+}
+
+TEST(Pretrain, AnLstmLearnsBothWays) {
+    test::Folder const folder;
+    spill_periodic_corpus(folder / "corpus.fasta");
+    auto options = tiny(folder, "run");
+    options.model = "lstm", options.objective = "both-ways", options.size = "1M", options.heads = 0, options.layers = 1;
+    options.steps = options.checkpoint_every = 150, options.tokens = 1200;
+    options.learning_rate = 0.01, options.corpus_options.held_out_every = 5;
+    auto const result = pretrain(options);
+    EXPECT_GT(result.valid_accuracy, 0.85); // all but the residues at the ends
+    EXPECT_LT(result.valid_perplexity, 1.8); // of 8 letters
+    std::string const card = test::slurp(options.output / "README.md");
+    EXPECT_NE(card.find("# LSTM, "), std::string::npos) << card;
+    // The encoder that tape-embed has reads it, and finds each residue likely from those on both sides.
+    test::spill(folder / "p.fasta", ">a\nCDEFGHIACDEFGHIACDEFGHIACDEF\n>b\nCDEFGHIACDEFGHFACDEFGHIACDEF\n");
+    auto const run = test::run_program("tape-embed", {folder / "p.fasta", "--model", options.output, "--perplexity", "-o",
+                                                      folder / "p.tsv"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::istringstream in{test::slurp(folder / "p.tsv")};
+    std::string header, id;
+    std::getline(in, header);
+    std::map<std::string, double> perplexity;
+    for (double length = 0, scored = 0, value = 0; in >> id >> length >> scored >> value;) perplexity[id] = value;
+    EXPECT_LT(perplexity.at("a"), 1.5);
+    EXPECT_GT(perplexity.at("b"), perplexity.at("a") * 1.05);
+}
+
+TEST(Pretrain, ModelAndObjectiveMustFit) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(20, 20, 60, 8));
+    auto options = tiny(folder, "run");
+    options.model = "lstm";
+    EXPECT_THROW((void)pretrain(options), usage_error); // heads, and mlm
+    options.heads = 0;
+    EXPECT_THROW((void)pretrain(options), usage_error);
+    options.model = "transformer", options.heads = 4, options.objective = "both-ways";
+    EXPECT_THROW((void)pretrain(options), usage_error);
+    EXPECT_FALSE(std::filesystem::exists(options.output / "checkpoint.safetensors"));
+}
+
+TEST(Pretrain, StopsWhenValidationGetsNoBetter) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(60, 20, 60, 8)); // nothing but the composition can be learnt
+    auto options = tiny(folder, "run");
+    options.steps = 4000, options.checkpoint_every = 10, options.patience = 3, options.learning_rate = 0.01, options.warmup = 1;
+    options.corpus_options.held_out_every = 3;
+    auto const result = pretrain(options);
+    EXPECT_TRUE(result.stopped_early);
+    EXPECT_LT(result.step, 4000);
+    EXPECT_EQ(result.step, result.weights_step + 30);
+    auto const losses = column(options.output / "log.tsv", "valid_loss");
+    auto const best = std::ranges::min_element(losses);
+    EXPECT_EQ((best - losses.begin() + 1) * 10, result.weights_step);
+    EXPECT_NEAR(std::log(result.valid_perplexity), *best, 1e-4);
+    EXPECT_EQ((SafetensorsFile{options.output / "model.safetensors"}.metadata().at("step")), std::to_string(result.weights_step));
+    auto const again = pretrain(options);
+    EXPECT_TRUE(again.was_complete && again.stopped_early);
+    EXPECT_EQ((SafetensorsFile{options.output / "model.safetensors"}.metadata().at("step")), std::to_string(result.weights_step));
+    // With more patience it goes on.
+    options.patience = 4;
+    EXPECT_GT(pretrain(options).step, result.step);
+}
+
+TEST(Pretrain, APageShowsTheCurve) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(60, 20, 60, 8));
+    auto options = tiny(folder, "run");
+    options.corpus_options.held_out_every = 3, options.log_every = 2;
+    (void)pretrain(options);
+    auto const page = test::slurp(options.output / "curve.html");
+    EXPECT_NE(page.find("<polyline"), std::string::npos) << page;
+    EXPECT_EQ(page.find("http-equiv"), std::string::npos) << "the run is over";
+    EXPECT_EQ(page.find("<script"), std::string::npos);
+    EXPECT_NE(page.find("<td>step</td><td>24</td>"), std::string::npos) << page;
+    auto const utilisation = column(options.output / "log.tsv", "mfu");
+    ASSERT_FALSE(utilisation.empty());
+    for (double const share : utilisation) EXPECT_TRUE(share > 0 && share < 1.5) << share;
+}
+
+TEST(Pretrain, TakesRepeatedIdsAndAGiant) {
+    test::Folder const folder;
+    std::string giant;
+    Random random{3};
+    for (int i = 0; i < 300000; ++i) giant += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
+    test::spill(folder / "corpus.fasta", ">a\nMKTAYIAKQRQISFVKSHFSRQ\n>a\nMKTAYIAKQRQISFVKSHFSRQLEE\n>b\n" + giant + "\n");
+    auto options = tiny(folder, "run");
+    options.steps = 3;
+    EXPECT_EQ(pretrain(options).step, 3);
+    test::spill(folder / "corpus.fasta", ">b\n" + giant + "\n");
+    options.output = folder / "giant";
+    EXPECT_EQ(pretrain(options).step, 3);
+}
+
+/// The same run once more from its last checkpoint but one.
+void expect_same_bytes_from_the_previous_checkpoint(PretrainOptions const& options) {
+    (void)pretrain(options);
+    auto const weights = test::slurp(options.output / "model.safetensors");
+    auto const newest = options.output / "checkpoint.safetensors", previous = options.output / "checkpoint.previous.safetensors";
+    ASSERT_TRUE(std::filesystem::exists(previous));
+    std::string bytes = test::slurp(newest);
+    bytes[bytes.size() - 7] ^= 1; // a value, which no header tells of
+    test::spill(newest, bytes);
+    testing::internal::CaptureStderr();
+    auto const result = pretrain(options);
+    std::string const said = testing::internal::GetCapturedStderr();
+    EXPECT_FALSE(result.was_complete);
+    EXPECT_NE(said.find(newest.string() + " is missing or damaged; going on from " + previous.string() + ", step 18\n"), std::string::npos)
+        << said;
+    EXPECT_TRUE(weights == test::slurp(options.output / "model.safetensors"));
+    for (auto const& file : {newest, previous}) std::filesystem::resize_file(file, 100);
+    EXPECT_THROW((void)pretrain(options), data_error);
+}
+
+TEST(Pretrain, ADamagedCheckpointIsReplacedByTheOneBeforeIt) {
+    test::Folder const folder;
+    test::spill(folder / "corpus.fasta", test::random_fasta(120, 20, 60, 8));
+    expect_same_bytes_from_the_previous_checkpoint(tiny(folder, "run"));
+    auto lower = tiny(folder, "lower");
+    lower.precision = "bf16", lower.hidden = 64;
+    expect_same_bytes_from_the_previous_checkpoint(lower);
+    auto lstm = tiny(folder, "lstm");
+    lstm.model = "lstm", lstm.objective = "both-ways", lstm.heads = 0;
+    lstm.size = "1M";
+    expect_same_bytes_from_the_previous_checkpoint(lstm);
 }
 
 TEST(Pretrain, AnotherSettingIsRefusedByName) {
@@ -363,6 +494,50 @@ TEST(PretrainRanks, ALostRankEndsTheRunWhichGoesOnLater) {
     for (auto const& outcome : run_ranks(1, line("broken", "205"))) ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     auto const card = test::slurp(folder / "broken" / "README.md");
     EXPECT_NE(card.find("ranks changed from 2 to 1 at step 200"), std::string::npos) << card;
+}
+
+TEST(PretrainProgram, KeepsOutTestProteins) {
+    test::Folder const folder;
+    auto const protein = load_split(find_task("secondary_structure"), "cb513").examples.at(7).protein.residues;
+    test::spill(folder / "corpus.fasta", ">t\nMK" + protein + "\n" + test::random_fasta(30, 20, 60, 8));
+    auto line = command(folder, "run", {{"--steps", "1"}});
+    line.emplace_back("--exclude-tests");
+    auto const run = test::run_program("tape-pretrain", line);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    auto const card = test::slurp(folder / "run" / "README.md");
+    EXPECT_NE(card.find("excluded: 1 sequences equal to, or containing"), std::string::npos) << card;
+    EXPECT_NE(card.find("merely similar to test proteins were not excluded"), std::string::npos) << card;
+}
+
+TEST(PretrainProgram, KeepsOutRelativesOfTestProteins) {
+    test::Folder const folder;
+    auto const protein = load_split(find_task("secondary_structure"), "cb513").examples.at(7).protein.residues;
+    Random random{4};
+    auto const relative = [&](double changed, std::size_t begin, std::size_t count) {
+        std::string text = protein.substr(begin, count);
+        for (auto& letter : text)
+            if (random.uniform() < changed) letter = "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
+        return text;
+    };
+    ASSERT_GT(protein.size(), 100U);
+    std::string const near = relative(0.4, 0, std::string::npos), fragment = relative(0.3, 10, 80);
+    std::string far;
+    for (int i = 0; i < 300; ++i) far += "ACDEFGHIKLMNPQRSTVWY"[random.below(20)];
+    test::spill(folder / "corpus.fasta", ">near\n" + near + "\n>fragment\n" + fragment + "\n>part\n" + far + fragment.substr(0, 60) + "\n" +
+                                             test::random_fasta(30, 200, 300, 8));
+    auto line = command(folder, "run", {{"--steps", "1"}});
+    line.emplace_back("--exclude-relatives");
+    auto const run = test::run_program("tape-pretrain", line);
+    if (run.err.find("this build has no database search") != std::string::npos) GTEST_SKIP();
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::string found;
+    for (auto const& entry : std::filesystem::directory_iterator{folder / "run"})
+        if (entry.path().filename().string().starts_with("test_relatives.")) found = test::slurp(entry.path());
+    EXPECT_NE(found.find(">near secondary_structure"), std::string::npos) << found;
+    EXPECT_NE(found.find(">fragment secondary_structure"), std::string::npos) << found;
+    EXPECT_EQ(found.find(">part "), std::string::npos) << "only a sixth of it is akin: " << found;
+    auto const card = test::slurp(folder / "run" / "README.md");
+    EXPECT_NE(card.find("at 30% identity or more over 80% of the shorter sequence"), std::string::npos) << card;
 }
 
 TEST(PretrainProgram, SaysWhatIsWrong) {
