@@ -108,7 +108,7 @@ std::filesystem::path find_test_relatives(std::span<std::filesystem::path const>
         auto database = path;
         if (path.extension() != ".tdb") {
             database = scratch.path() / "corpus.tdb";
-            (void)build_database(path, database, true);
+            (void)build_database(path, database, {.threads = threads, .quiet = true});
         }
         collect(Database{database}, tests, search_options(threads, quiet), relatives);
     }
