@@ -177,8 +177,8 @@ class Run {
     [[nodiscard]] Score total(Score const& own);
     void save();
     void write_checkpoint(double seconds) const;
-    void keep_previous_checkpoint() const;
     void write_weights() const;
+    [[nodiscard]] bool has_weights_of(std::int64_t step) const;
     void write_page() const;
     [[nodiscard]] bool stopped_early() const { return options_.patience > 0 && best_.since >= options_.patience; }
     [[nodiscard]] bool is_best() const { return options_.patience == 0 || best_.step == step_; }
@@ -452,21 +452,29 @@ void Run::write_checkpoint(double seconds) const {
         tensor = tensor.detach().to(at::kCPU).contiguous();
         views.emplace(name, view_of(tensor));
     }
-    keep_previous_checkpoint();
+    TemporaryPath before{file(previous_name)}; // the one there is gets a second name, so that there is a good one at every moment
+    bool const has_before = std::filesystem::exists(file(checkpoint_name));
+    if (has_before) {
+        std::error_code problem;
+        std::filesystem::create_hard_link(file(checkpoint_name), before.path(), problem);
+        if (problem) std::filesystem::copy_file(file(checkpoint_name), before.path());
+    }
     write_safetensors(file(checkpoint_name), views, {{"state", state.dump()}, {"hash", hash_of_values(views)}});
+    if (has_before) before.rename();
     verify(SafetensorsFile{file(checkpoint_name)});
 }
 
-/// Gives it a second name, so that there is a good one at every moment.
-void Run::keep_previous_checkpoint() const {
-    if (!std::filesystem::exists(file(checkpoint_name))) return;
-    std::filesystem::remove(file(previous_name));
-    std::error_code problem;
-    std::filesystem::create_hard_link(file(checkpoint_name), file(previous_name), problem);
-    if (problem) std::filesystem::copy_file(file(checkpoint_name), file(previous_name));
-}
-
 void Run::write_weights() const { network_->save(options_.output, {{"step", std::to_string(step_)}}); }
+
+bool Run::has_weights_of(std::int64_t step) const {
+    try {
+        auto const metadata = SafetensorsFile{file("model.safetensors")}.metadata();
+        auto const found = metadata.find("step");
+        return found != metadata.end() && found->second == std::to_string(step);
+    } catch (error const&) {
+        return false;
+    }
+}
 
 void Run::write_page() const {
     last_page_ = std::chrono::steady_clock::now();
@@ -583,7 +591,7 @@ PretrainResult Run::train() {
     bool const was_complete = step_ >= options_.steps || stopped_early();
     last_log_ = std::chrono::steady_clock::now();
     // A kill between the checkpoint and the weights leaves the weights a checkpoint behind.
-    if (step_ > 0 && is_best() && writes()) write_weights();
+    if (step_ > 0 && is_best() && writes() && !has_weights_of(step_)) write_weights();
     while (step_ < options_.steps && !stopped_early()) {
         one_step();
         if (step_ % options_.checkpoint_every == 0 || step_ == options_.steps)
