@@ -175,7 +175,8 @@ tape::cli::Program program() {
             "--variants take whole\n"
             "proteins only.\n"
             "\n"
-            "Started by mpirun, srun or torchrun, the ranks share the proteins and write what one process writes; a run "
+            "Started by mpirun, srun or torchrun, the ranks share the proteins and write what one process writes; a "
+            "run "
             "that was cut off\n"
             "goes on where it stood when the same line is started again. FILE.parts/ holds what is done meanwhile.\n"
             "\n"
@@ -262,10 +263,10 @@ tape::Array to_array(tape::Embedding const& embedding, tape::EmbedRequest const&
 
 using Portion = std::span<tape::Protein const>;
 
-/// Enough proteins at a time for well-filled batches and for ranks to share, few enough that their results fit in half of
-/// the memory. The same for any number of ranks, so that batches, and with them the last bits, are.
-std::vector<Portion> portions_of(std::vector<tape::Protein> const& proteins, tape::EmbedRequest const& request, int width,
-                                 std::size_t memory) {
+/// Enough proteins at a time for well-filled batches and for ranks to share, few enough that their results fit in half
+/// of the memory. The same for any number of ranks, so that batches, and with them the last bits, are.
+std::vector<Portion> portions_of(std::vector<tape::Protein> const& proteins, tape::EmbedRequest const& request,
+                                 int width, std::size_t memory) {
     constexpr std::size_t residues_of_maps = 2'000, fewest = 128 * 1024, most = 1024 * 1024;
     std::size_t total = 0;
     for (auto const& protein : proteins) total += protein.residues.size();
@@ -310,8 +311,8 @@ void join_arrays(std::filesystem::path const& file, tape::cli::SharedParts const
 }
 
 /// Of everything that decides the arrays.
-std::string key_of(tape::Encoder const& encoder, std::vector<Portion> const& portions, tape::EmbedRequest const& request,
-                   std::string const& format) {
+std::string key_of(tape::Encoder const& encoder, std::vector<Portion> const& portions,
+                   tape::EmbedRequest const& request, std::string const& format) {
     std::string text = "tape-embed 1 " + encoder.content_hash() + " " + format + " " + std::to_string(request.layer);
     for (bool const wanted :
          {request.rows, request.pooled, request.pairs, request.logits, request.attentions, request.contacts})
@@ -410,8 +411,8 @@ class Run {
     explicit Run(Arguments const& arguments)
         : arguments_{arguments}, mode_{mode_of(arguments)}, request_{request_of(arguments, mode_)},
           quiet_{arguments.flag("quiet")}, input_{arguments.positional().at(0)}, list_{arguments.text("variants")},
-          memory_{static_cast<std::size_t>(arguments.integer("memory")) << 20U},
-          output_{program(), arguments, arguments.text("output")} {
+          memory_{static_cast<std::size_t>(arguments.integer("memory")) << 20U}, output_{program(), arguments,
+                                                                                         arguments.text("output")} {
         if (input_ == "-" && list_ == "-")
             throw tape::usage_error{"proteins and --variants cannot both be read from stdin"};
         if (!table()) {
@@ -451,7 +452,8 @@ class Run {
     [[nodiscard]] bool table() const { return mode_ == Mode::perplexity || mode_ == Mode::variants; }
 
     void check_for_ranks() const {
-        if (table()) throw tape::usage_error{"--perplexity and --variants run in one process; start it without a launcher"};
+        if (table())
+            throw tape::usage_error{"--perplexity and --variants run in one process; start it without a launcher"};
         if (input_ == "-") throw tape::usage_error{"several ranks read one file of proteins; - is read once"};
         if (arguments_.flag("force"))
             throw tape::usage_error{"--force would make everything once a rank; remove " + output_.path().string() +

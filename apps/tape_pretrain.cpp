@@ -233,7 +233,9 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
     if (arguments.has("clusters")) options.corpus_options.clusters = arguments.text("clusters");
     if (arguments.has("profiles")) options.profiles = arguments.text("profiles");
     options.model = arguments.text("model"), options.size = arguments.text("size");
-    options.objective = arguments.has("objective") ? arguments.text("objective") : options.model == "lstm" ? "both-ways" : "mlm";
+    options.objective = arguments.has("objective") ? arguments.text("objective")
+                        : options.model == "lstm"  ? "both-ways"
+                                                   : "mlm";
     options.hidden = whole(arguments, "hidden"), options.layers = whole(arguments, "layers");
     options.heads = whole(arguments, "heads"), options.feed_forward = whole(arguments, "feed-forward");
     options.steps = arguments.integer("steps"), options.checkpoint_every = arguments.integer("checkpoint-every");

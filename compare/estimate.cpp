@@ -14,11 +14,11 @@ namespace tape {
 namespace {
 
 /// Seconds a head takes on two cores, measured with the quick preset.
-double head_seconds_of(TaskData const& data, HeadKind head) {
+double head_seconds_of(TaskData const& data) {
     double residues = 0;
     for (auto const& example : data.train) residues += static_cast<double>(example.protein.residues.size());
     auto const proteins = static_cast<double>(data.train.size());
-    switch (head) {
+    switch (data.head) {
     case HeadKind::residues:
         return 1 + residues * 3e-5;
     case HeadKind::strong_residues:
@@ -75,7 +75,7 @@ double database_factor(AlignmentSettings const& alignments) {
     return factor * static_cast<double>(bytes) * (compressed ? 2 : 1) / 18.6e6;
 }
 
-SourceEstimate estimate_source(TaskData const& data, HeadKind head, SourceSpec const& spec, std::string const& instance,
+SourceEstimate estimate_source(TaskData const& data, SourceSpec const& spec, std::string const& instance,
                                AlignmentSettings const& alignments) {
     SourceEstimate cost{.task = data.task.name, .source = instance};
     SourceCost const& rate = row_of(spec).cost;
@@ -87,7 +87,7 @@ SourceEstimate estimate_source(TaskData const& data, HeadKind head, SourceSpec c
             ++cost.proteins;
             cost.residues += example.protein.residues.size();
             cost.seconds += length * rate.seconds_per_residue;
-            cost.bytes += is_network(head) ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
+            cost.bytes += is_network(data.head) ? 2 * length * rate.residue_width : 4.0 * rate.pooled_width;
             if (data.task.kind == TaskKind::residue_pair) cost.bytes += 2 * length * length * rate.pair_width;
         }
     if (rate.searches) cost.seconds *= searched_share(data) * database_factor(alignments);
@@ -130,18 +130,16 @@ double Estimate::bytes() const {
 
 Estimate estimate(Plan const& plan) {
     Estimate total;
-    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
-        auto const& data = plan.tasks[t];
-        HeadKind const head = plan.heads[t];
+    for (auto const& data : plan.tasks) {
         std::set<std::string> counted;
         for (auto const& arm : plan.arms) {
             for (auto const& spec : arm.sources)
                 for (auto const seed : plan.seeds)
                     if (auto const instance = instance_name(spec, seed); counted.insert(instance).second)
-                        total.features.push_back(estimate_source(data, head, spec, instance, plan.options.alignments));
-            std::size_t const fits = depends_on_seed(head, arm) ? plan.seeds.size() : 1;
+                        total.features.push_back(estimate_source(data, spec, instance, plan.options.alignments));
+            std::size_t const fits = depends_on_seed(data.head, arm) ? plan.seeds.size() : 1;
             total.heads += fits;
-            total.head_seconds += static_cast<double>(fits) * head_seconds_of(data, head);
+            total.head_seconds += static_cast<double>(fits) * head_seconds_of(data);
         }
     }
     return total;

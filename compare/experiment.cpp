@@ -134,7 +134,7 @@ class Grid {
     struct HeadThreads {
         int heads, each; ///< heads side by side, threads of each
     };
-    [[nodiscard]] HeadThreads head_threads() const;
+    [[nodiscard]] HeadThreads head_threads(HeadKind head) const;
     std::map<std::string, StoredRun> fit_missing(TaskData const& data, std::vector<Job> const& jobs);
     StoredRun fit(TaskData const& data, Job const& job, int threads);
     void add_contact_maps(TaskData const& data, std::map<std::string, StoredRun> const& done,
@@ -150,7 +150,6 @@ class Grid {
     Plan const& plan_;
     RunStore store_;
     SourcePool pool_;
-    HeadKind head_{};                               ///< of the current task
     std::map<std::string, double> feature_seconds_; ///< instance name -> seconds spent on the current task
 };
 
@@ -173,8 +172,8 @@ std::string Grid::key_of(TaskData const& data, Job const& job) {
                        (plan_.options.contact_atom == ContactAtom::ca ? "ca\n" : "cb\n");
     text += std::to_string(data.max_epochs) + '\n';
     for (auto const* source : pool_.sources(*job.arm, job.seed)) text += source->content_hash() + '\n';
-    text += std::to_string(static_cast<int>(head_)) + '\n';
-    if (depends_on_seed(head_, *job.arm)) text += std::to_string(job.seed);
+    text += std::to_string(static_cast<int>(data.head)) + '\n';
+    if (depends_on_seed(data.head, *job.arm)) text += std::to_string(job.seed);
     return content_hash(text);
 }
 
@@ -202,7 +201,7 @@ void Grid::prepare(TaskData const& data, Job const& job) {
         if (feature_seconds_.contains(label)) continue;
         auto const start = std::chrono::steady_clock::now();
         auto& source = pool_.source(spec, job.seed);
-        FeatureRequest const request = request_of(head_, JoinedFeatures{{&source}});
+        FeatureRequest const request = request_of(data.head, JoinedFeatures{{&source}});
         auto const summary = source.prefetch(proteins, request);
         feature_seconds_[label] = seconds_since(start);
         say("  " + label + ": features of " + std::to_string(summary.computed) + " proteins computed, " +
@@ -213,8 +212,8 @@ void Grid::prepare(TaskData const& data, Job const& job) {
 /// Network heads train one thread each, several side by side: rounding inside matrix products depends on the number of
 /// threads, so that a head's answer would depend on it too, and two busy threads of one small head wait for each other
 /// most of the time. Exact heads sum in a fixed order and hold N x D features each: one after another, all threads.
-Grid::HeadThreads Grid::head_threads() const {
-    if (!is_network(head_)) return {1, plan_.options.threads};
+Grid::HeadThreads Grid::head_threads(HeadKind head) const {
+    if (!is_network(head)) return {1, plan_.options.threads};
     if (plan_.options.device == "cuda") return {1, 1};
     return {std::min(resolve_threads(plan_.options.threads), most_heads_at_once), 1};
 }
@@ -230,7 +229,7 @@ std::map<std::string, StoredRun> Grid::fit_missing(TaskData const& data, std::ve
         done.emplace(job.key, std::move(*stored));
     }
     for (auto const* job : missing) prepare(data, *job);
-    auto const threads = head_threads();
+    auto const threads = head_threads(data.head);
     parallel_for(missing.size(), threads.heads, [&](std::size_t k, int) {
         auto& place = done.at(missing[k]->key);
         place = fit(data, *missing[k], threads.each);
@@ -244,16 +243,16 @@ StoredRun Grid::fit(TaskData const& data, Job const& job, int threads) {
     HeadOptions const options{
         .seed = job.seed, .threads = threads, .device = plan_.options.device, .max_epochs = data.max_epochs};
     auto const start = std::chrono::steady_clock::now();
-    StoredRun stored = fit_head(head_, data, features, plan_.options.contact_atom, options, job.keep_maps);
+    StoredRun stored = fit_head(data, features, plan_.options.contact_atom, options, job.keep_maps);
     stored.run.head_seconds = seconds_since(start);
     say("  " + job.arm->name + ": head" +
-        (depends_on_seed(head_, *job.arm) ? " of seed " + std::to_string(job.seed) : "") +
+        (depends_on_seed(data.head, *job.arm) ? " of seed " + std::to_string(job.seed) : "") +
         in_seconds(stored.run.head_seconds));
     stored.run.train_size = data.train.size();
     stored.run.valid_size = data.valid.size();
     for (auto const& spec : job.arm->sources)
         stored.run.feature_seconds += feature_seconds_.at(instance_name(spec, job.seed));
-    stored.evidence = features.evidence(data.test, evidence_request(head_));
+    stored.evidence = features.evidence(data.test, evidence_request(data.head));
     stored.run.arm = job.arm->name;
     stored.run.seed = job.seed;
     return stored;
@@ -459,7 +458,6 @@ Result Grid::run() {
             std::to_string(data.train.size()) + " train, " + std::to_string(data.valid.size()) + " valid, " +
             std::to_string(data.test.size()) + " test, " + std::to_string(plan_.arms.size()) + " arms");
         result.manifest.inputs[data.task.name] = data.hash;
-        head_ = plan_.heads[number - 1];
         result.tasks.push_back(run_task(data, result));
         if (data.task.name == "fluorescence") add_fluorescence_figures(data, result);
     }
@@ -495,8 +493,7 @@ Plan make_plan(ExperimentOptions options) {
     Plan plan{.options = options,
               .arms = parse_arms(options.features, options.baseline, options.hybrid),
               .seeds = {},
-              .tasks = {},
-              .heads = {}};
+              .tasks = {}};
     for (int k = 0; k < *options.seeds; ++k) plan.seeds.push_back(options.seed + static_cast<std::uint64_t>(k));
     for (auto const& task : parse_tasks(options.tasks)) {
         TaskLimits limits = limits_of(preset, task);
@@ -505,7 +502,7 @@ Plan make_plan(ExperimentOptions options) {
         if (options.test_limit) limits.test = *options.test_limit;
         if (options.max_epochs) limits.max_epochs = *options.max_epochs;
         plan.tasks.push_back(load_task(task, limits, options.seed));
-        plan.heads.push_back(head_kind(plan.tasks.back(), options.head));
+        plan.tasks.back().head = head_kind(plan.tasks.back(), options.head);
     }
     check_inputs(options);
     return plan;

@@ -52,7 +52,6 @@ struct Plan {
     std::vector<ArmSpec> arms;
     std::vector<std::uint64_t> seeds;
     std::vector<TaskData> tasks;
-    std::vector<HeadKind> heads; ///< of each task
 };
 
 /// Checks names, loads the tasks, draws the subsets; computes nothing.

@@ -199,8 +199,9 @@ FeatureRequest request_of(HeadKind head, JoinedFeatures const& features) {
     return {.rows = rows, .pooled = !rows, .pairs = head == HeadKind::pairs && features.pair_width() > 0};
 }
 
-StoredRun fit_head(HeadKind head, TaskData const& data, JoinedFeatures const& features, ContactAtom atom,
-                   HeadOptions options, bool keep_maps) {
+StoredRun fit_head(TaskData const& data, JoinedFeatures const& features, ContactAtom atom, HeadOptions options,
+                   bool keep_maps) {
+    HeadKind const head = data.head;
     options.source_widths = is_network(head) ? features.residue_widths() : features.pooled_widths();
     options.source_pair_widths = features.pair_widths();
     switch (head) {

@@ -3,7 +3,6 @@
 #include "compare/experiment.hpp"
 #include "compare/experiment_sources.hpp"
 #include "compare/experiment_store.hpp"
-#include "compare/head_kind.hpp"
 #include "learn/heads.hpp"
 
 namespace tape {
@@ -11,9 +10,9 @@ namespace tape {
 /// The features that a head reads.
 FeatureRequest request_of(HeadKind head, JoinedFeatures const& features);
 
-/// Fits a head and predicts its test proteins. Fills the predictions, the head's own words and, for
+/// Fits the head of a task and predicts its test proteins. Fills the predictions, the head's own words and, for
 /// residue_pair with `keep_maps`, the full maps; times, sizes and evidence are the caller's.
-StoredRun fit_head(HeadKind head, TaskData const& data, JoinedFeatures const& features, ContactAtom atom,
-                   HeadOptions options, bool keep_maps);
+StoredRun fit_head(TaskData const& data, JoinedFeatures const& features, ContactAtom atom, HeadOptions options,
+                   bool keep_maps);
 
 } // namespace tape

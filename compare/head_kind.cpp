@@ -1,5 +1,6 @@
 #include "compare/head_kind.hpp"
 
+#include "compare/presets.hpp"
 #include "features/positional.hpp"
 
 #include <string_view>

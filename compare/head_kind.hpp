@@ -1,8 +1,8 @@
 #pragma once
 
-#include "compare/presets.hpp"
-
 namespace tape {
+
+struct TaskData;
 
 /// Which head of a kind of task every arm gets (--head).
 enum class HeadStyle {
@@ -22,7 +22,7 @@ enum class HeadKind {
     value_of_positions ///< ridge regression on the residues at their positions beside pooled features
 };
 
-/// @param data  decides whether the task's proteins are variants of one
+/// @param data  its kind of task, and its proteins: they decide whether the task's proteins are variants of one
 HeadKind head_kind(TaskData const& data, HeadStyle style);
 
 /// Networks, trained by steps from a seed, read a row a residue; exact solutions one pooled vector a protein.

@@ -215,6 +215,7 @@ TaskData load_task(Task const& task, TaskLimits const& limits, std::uint64_t see
                   .train = std::move(train.examples),
                   .valid = std::move(valid.examples),
                   .test = std::move(test.examples),
+                  .head = {},
                   .max_epochs = limits.max_epochs,
                   .train_available = totals[0],
                   .hash = {},

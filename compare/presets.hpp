@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compare/head_kind.hpp"
 #include "data/dataset.hpp"
 
 #include <cstddef>
@@ -47,6 +48,7 @@ TaskLimits limits_of(Preset const& preset, Task const& task);
 struct TaskData {
     Task task;
     std::vector<Example> train, valid, test;
+    HeadKind head{};                 ///< that every arm gets; left to the plan by `load_task`
     int max_epochs = 0;              ///< as in TaskLimits
     std::size_t train_available = 0; ///< proteins of the whole training split
     std::string hash;                ///< of the three files and of the chosen ids

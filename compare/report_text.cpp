@@ -65,13 +65,13 @@ std::string methods_section(Result const& result, Analysis const& analysis) {
     html += definition(
         "Neff", "Depth of an alignment: number of sequences, each weighted by one over the number of rows at least 80% "
                 "identical to it.");
-    html +=
-        definition("Heads", "Features are frozen. Heads, optimiser, schedule, early stopping and seeds are the same "
-                            "for every arm; only the "
-                            "input width differs, and hyper-parameters are chosen on validation by the same search. "
-                            "Published heads are TAPE\xE2\x80\x99s convolution for residues and exact linear models on averages "
-                            "for proteins; strong heads (--head strong) are residual convolutions over residues, and for "
-                            "variants of one protein a linear model of their positions. The table names each arm\xE2\x80\x99s.");
+    html += definition(
+        "Heads", "Features are frozen. Heads, optimiser, schedule, early stopping and seeds are the same "
+                 "for every arm; only the "
+                 "input width differs, and hyper-parameters are chosen on validation by the same search. "
+                 "Published heads are TAPE\xE2\x80\x99s convolution for residues and exact linear models on averages "
+                 "for proteins; strong heads (--head strong) are residual convolutions over residues, and for "
+                 "variants of one protein a linear model of their positions. The table names each arm\xE2\x80\x99s.");
     html += definition(
         "Intervals",
         std::to_string(options.resamples) +

@@ -66,8 +66,8 @@ void AdamW::step(double learning_rate, std::int64_t count) {
     at::NoGradGuard const no_gradients;
     for (auto& group : groups_) {
         auto const when = at::full({}, static_cast<double>(count), group.values.options());
-        at::_fused_adamw_({group.values}, {group.gradients}, {group.first}, {group.second}, {}, {when}, learning_rate, options_.beta1,
-                          options_.beta2, group.weight_decay, options_.epsilon, false, false);
+        at::_fused_adamw_({group.values}, {group.gradients}, {group.first}, {group.second}, {}, {when}, learning_rate,
+                          options_.beta1, options_.beta2, group.weight_decay, options_.epsilon, false, false);
     }
 }
 
@@ -78,7 +78,8 @@ void AdamW::clear_gradients() {
 NamedTensors AdamW::state() const {
     NamedTensors all;
     for (auto const& group : groups_)
-        for (auto const& [kind, tensor] : {std::pair{"value.", &group.values}, {"first.", &group.first}, {"second.", &group.second}}) {
+        for (auto const& [kind, tensor] :
+             {std::pair{"value.", &group.values}, {"first.", &group.first}, {"second.", &group.second}}) {
             auto const parts = parts_of(group, *tensor);
             for (std::size_t i = 0; i < parts.size(); ++i) all[kind + group.names[i]] = parts[i];
         }
@@ -88,7 +89,8 @@ NamedTensors AdamW::state() const {
 void AdamW::load(WeightReader& saved) {
     at::NoGradGuard const no_gradients;
     for (auto& group : groups_)
-        for (auto const& [kind, tensor] : {std::pair{"value.", &group.values}, {"first.", &group.first}, {"second.", &group.second}}) {
+        for (auto const& [kind, tensor] :
+             {std::pair{"value.", &group.values}, {"first.", &group.first}, {"second.", &group.second}}) {
             auto const parts = parts_of(group, *tensor);
             for (std::size_t i = 0; i < parts.size(); ++i)
                 at::Tensor{parts[i]}.copy_(saved.take(kind + group.names[i], parts[i].sizes().vec()));

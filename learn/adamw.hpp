@@ -6,8 +6,8 @@
 
 namespace tape {
 
-/// AdamW (Loshchilov & Hutter, ICLR 2019) with LibTorch's fused step; decay on matrices only. Parameters, gradients and moments of a decay
-/// group lie behind each other in one tensor each; the parameters' own tensors become views of it.
+/// AdamW (Loshchilov & Hutter, ICLR 2019) with LibTorch's fused step; decay on matrices only. Parameters, gradients and
+/// moments of a decay group lie behind each other in one tensor each; the parameters' own tensors become views of it.
 class AdamW {
   public:
     struct Options {
@@ -33,8 +33,8 @@ class AdamW {
     struct Group {
         double weight_decay;
         std::vector<std::string> names;
-        std::vector<at::Tensor> parts;                ///< the parameters: views of `values`
-        at::Tensor values, gradients, first, second;  ///< all of them
+        std::vector<at::Tensor> parts;               ///< the parameters: views of `values`
+        at::Tensor values, gradients, first, second; ///< all of them
     };
     [[nodiscard]] static std::vector<at::Tensor> parts_of(Group const& group, at::Tensor const& all);
 

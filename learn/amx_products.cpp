@@ -123,7 +123,8 @@ AmxTiles::AmxTiles(std::size_t) {}
 AmxTiles::~AmxTiles() = default;
 void AmxTiles::scores(AmxHead const&, float*) const {}
 void AmxTiles::mix(AmxHead const&, BFloat16Bits const*, float*) const {}
-void AmxTiles::add_product(BFloat16Bits const*, BFloat16Bits const*, float*, std::size_t, std::size_t, std::size_t) const {}
+void AmxTiles::add_product(BFloat16Bits const*, BFloat16Bits const*, float*, std::size_t, std::size_t,
+                           std::size_t) const {}
 
 #endif
 

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 
-// The two products of attention over one head in bfloat16 on Intel's matrix unit (AMX). Heads are narrow, and LibTorch's
-// `brgemm` spends more time around the unit than in it: attention with it took 4.7 us a token and layer, with these 3.3
-// (20 heads of 16, 384 tokens, one core; at::scaled_dot_product_attention 5.0). No torch here.
+// The two products of attention over one head in bfloat16 on Intel's matrix unit (AMX). Heads are narrow, and
+// LibTorch's `brgemm` spends more time around the unit than in it: attention with it took 4.7 us a token and layer,
+// with these 3.3 (20 heads of 16, 384 tokens, one core; at::scaled_dot_product_attention 5.0). No torch here.
 namespace tape {
 
 /// Whether they can be used for heads of this size here; the process must have been given the unit (at::cpu::init_amx).
@@ -34,8 +34,8 @@ class AmxTiles {
     void mix(AmxHead const& head, BFloat16Bits const* weights, float* mixed) const;
     /// sums (rows x columns, `stride` apart) += left (rows x 32) right (16 x columns x 2, 2 * `stride` apart)
     /// @param rows, columns  multiples of 16
-    void add_product(BFloat16Bits const* left, BFloat16Bits const* right, float* sums, std::size_t rows, std::size_t columns,
-                     std::size_t stride) const;
+    void add_product(BFloat16Bits const* left, BFloat16Bits const* right, float* sums, std::size_t rows,
+                     std::size_t columns, std::size_t stride) const;
 };
 
 } // namespace tape

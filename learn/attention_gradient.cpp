@@ -33,8 +33,7 @@ struct Task {
 };
 
 /// Rows of a head in a matrix of tokens.
-template <typename Bits>
-struct Part {
+template <typename Bits> struct Part {
     Bits* rows;
     std::int64_t stride;
 };
@@ -47,8 +46,7 @@ struct HeadSums {
 };
 
 /// Products in float, on any processor.
-template <typename Bits>
-class FloatHead {
+template <typename Bits> class FloatHead {
   public:
     explicit FloatHead(std::int64_t size) : size_{size} {}
 
@@ -56,10 +54,11 @@ class FloatHead {
         widen(keys, length, 1, keys_), widen(values, length, 1, values_);
         std::ranges::fill(sums.keys, 0.0F), std::ranges::fill(sums.values, 0.0F);
     }
-    void multiply(Part<Bits const> queries, Part<Bits const> gradients, double scale, std::int64_t rows, std::int64_t keys,
-                  std::int64_t stride, HeadSums& sums) {
+    void multiply(Part<Bits const> queries, Part<Bits const> gradients, double scale, std::int64_t rows,
+                  std::int64_t keys, std::int64_t stride, HeadSums& sums) {
         widen(queries, rows, scale, queries_), widen(gradients, rows, 1, gradients_);
-        at::Tensor scores = matrix(sums.scores, rows, keys, stride), products = matrix(sums.products, rows, keys, stride);
+        at::Tensor scores = matrix(sums.scores, rows, keys, stride),
+                   products = matrix(sums.products, rows, keys, stride);
         at::mm_out(scores, matrix(queries_, rows, size_), matrix(keys_, keys, size_).t());
         at::mm_out(products, matrix(gradients_, rows, size_), matrix(values_, keys, size_).t());
     }
@@ -71,7 +70,8 @@ class FloatHead {
                                                  .stride = static_cast<std::size_t>(stride),
                                                  .rows = static_cast<std::size_t>(rounded_up(rows, 2)),
                                                  .padded = static_cast<std::size_t>(rounded_up(keys, round_keys))});
-        at::Tensor weights = matrix(sums.scores, rows, keys, stride), gradients = matrix(sums.products, rows, keys, stride);
+        at::Tensor weights = matrix(sums.scores, rows, keys, stride),
+                   gradients = matrix(sums.products, rows, keys, stride);
         at::Tensor of_queries = matrix(sums.queries, rows, size_), of_keys = matrix(sums.keys, keys, size_),
                    of_values = matrix(sums.values, keys, size_);
         at::mm_out(of_queries, gradients, matrix(keys_, keys, size_));
@@ -103,8 +103,9 @@ class FloatHead {
 class TileHead {
   public:
     explicit TileHead(std::int64_t size)
-        : size_{static_cast<std::size_t>(size)}, wide_{static_cast<std::size_t>(rounded_up(size, round_size))}, tiles_{size_},
-          queries_(block * size_), gradients_(block * size_), turned_queries_(block * wide_), turned_gradients_(block * wide_) {}
+        : size_{static_cast<std::size_t>(size)}, wide_{static_cast<std::size_t>(rounded_up(size, round_size))},
+          tiles_{size_}, queries_(block * size_), gradients_(block * size_), turned_queries_(block * wide_),
+          turned_gradients_(block * wide_) {}
 
     void take(Part<BFloat16Bits const> keys, Part<BFloat16Bits const> values, std::int64_t length, HeadSums&) {
         auto const rows = static_cast<std::size_t>(length);
@@ -177,23 +178,24 @@ class TileHead {
 
     std::size_t size_, wide_, padded_ = 0;
     AmxTiles tiles_;
-    std::vector<BFloat16Bits> queries_, gradients_;               ///< block x size
-    std::vector<BFloat16Bits> turned_queries_, turned_gradients_; ///< wide x block; rows behind `size` stay zero
-    std::vector<BFloat16Bits> rows_, keys_, values_, key_pairs_;  ///< of the head, as AmxHead has them
+    std::vector<BFloat16Bits> queries_, gradients_;                      ///< block x size
+    std::vector<BFloat16Bits> turned_queries_, turned_gradients_;        ///< wide x block; rows behind `size` stay zero
+    std::vector<BFloat16Bits> rows_, keys_, values_, key_pairs_;         ///< of the head, as AmxHead has them
     std::vector<BFloat16Bits> gradient_, weight_pairs_, gradient_pairs_; ///< block x padded
-    std::vector<float> key_sums_, value_sums_;                    ///< wide x padded
+    std::vector<float> key_sums_, value_sums_;                           ///< wide x padded
 };
 
-template <typename Bits, typename Head>
-class HeadGradient {
+template <typename Bits, typename Head> class HeadGradient {
   public:
     HeadGradient(AttentionGradient const& work, at::Tensor const& result)
         : heads_{work.qkv.size(2)}, size_{work.qkv.size(3)}, all_{work.qkv.size(0)}, causal_{work.causal},
-          in_{static_cast<Bits const*>(work.qkv.const_data_ptr())}, mixed_{static_cast<Bits const*>(work.out.const_data_ptr())},
-          gradient_{static_cast<Bits const*>(work.gradient.const_data_ptr())}, levels_{work.levels.const_data_ptr<float>()},
-          cos_{work.cos.const_data_ptr<float>()}, sin_{work.sin.const_data_ptr<float>()},
-          result_{static_cast<Bits*>(result.mutable_data_ptr())}, head_{size_} {
-        sums_.levels.resize(block), sums_.dots.resize(block), sums_.queries.resize(static_cast<std::size_t>(block * size_));
+          in_{static_cast<Bits const*>(work.qkv.const_data_ptr())},
+          mixed_{static_cast<Bits const*>(work.out.const_data_ptr())}, gradient_{static_cast<Bits const*>(
+                                                                           work.gradient.const_data_ptr())},
+          levels_{work.levels.const_data_ptr<float>()}, cos_{work.cos.const_data_ptr<float>()},
+          sin_{work.sin.const_data_ptr<float>()}, result_{static_cast<Bits*>(result.mutable_data_ptr())}, head_{size_} {
+        sums_.levels.resize(block), sums_.dots.resize(block),
+            sums_.queries.resize(static_cast<std::size_t>(block * size_));
     }
 
     void operator()(Task const& task) {
@@ -204,8 +206,8 @@ class HeadGradient {
         double const scale = 1 / std::sqrt(static_cast<double>(size_));
         for (std::int64_t first = 0; first < task.length; first += block) {
             std::int64_t const rows = std::min(block, task.length - first), seen = causal_ ? first + rows : task.length;
-            head_.multiply(projected(task, 0, first), token_rows(gradient_, task, first), scale * std::numbers::log2e, rows, seen,
-                           padded, sums_);
+            head_.multiply(projected(task, 0, first), token_rows(gradient_, task, first), scale * std::numbers::log2e,
+                           rows, seen, padded, sums_);
             if (causal_) hide_keys_ahead(first, rows, padded);
             take_levels(task, first, rows);
             head_.add(rows, seen, padded, sums_);
@@ -245,7 +247,8 @@ class HeadGradient {
         }
     }
 
-    void write(std::vector<float> const& rows, Task const& task, int part, std::int64_t first, std::int64_t count, double scale) {
+    void write(std::vector<float> const& rows, Task const& task, int part, std::int64_t first, std::int64_t count,
+               double scale) {
         turn_back({.in = rows.data(),
                    .cos = part < 2 ? cos_ + first * (size_ / 2) : nullptr,
                    .sin = part < 2 ? sin_ + first * (size_ / 2) : nullptr,
@@ -269,7 +272,8 @@ template <typename Bits, typename Head>
 void run(AttentionGradient const& work, std::vector<std::int64_t> const& starts, at::Tensor const& result) {
     std::vector<Task> tasks;
     for (std::size_t s = 0; s + 1 < starts.size(); ++s)
-        for (std::int64_t head = 0; head < work.qkv.size(2); ++head) tasks.push_back({starts[s], starts[s + 1] - starts[s], head});
+        for (std::int64_t head = 0; head < work.qkv.size(2); ++head)
+            tasks.push_back({starts[s], starts[s + 1] - starts[s], head});
     at::parallel_for(0, static_cast<std::int64_t>(tasks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
         HeadGradient<Bits, Head> gradient{work, result};
         for (std::int64_t task = begin; task < end; ++task) gradient(tasks[static_cast<std::size_t>(task)]);
@@ -278,7 +282,8 @@ void run(AttentionGradient const& work, std::vector<std::int64_t> const& starts,
 
 } // namespace
 
-void attention_gradient(AttentionGradient const& work, std::vector<std::int64_t> const& starts, at::Tensor const& result) {
+void attention_gradient(AttentionGradient const& work, std::vector<std::int64_t> const& starts,
+                        at::Tensor const& result) {
     result.slice(0, starts.back()).zero_();
     static bool const unit = at::cpu::init_amx();
     if (work.qkv.scalar_type() == at::kFloat)

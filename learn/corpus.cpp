@@ -96,9 +96,11 @@ Exclusions read_exclusions(CorpusOptions const& options) {
     };
     for (auto const& file : options.exclude) {
         auto const before = all.sequences.size();
-        bool const found_none = file.filename().string().starts_with(test_relatives_name) && std::filesystem::is_empty(file);
+        bool const found_none =
+            file.filename().string().starts_with(test_relatives_name) && std::filesystem::is_empty(file);
         if (!found_none)
-            for_each_sequence(file, [&](auto const&, std::string const& sequence) { all.sequences.push_back(sequence); });
+            for_each_sequence(file,
+                              [&](auto const&, std::string const& sequence) { all.sequences.push_back(sequence); });
         label(file.filename().string(), before);
     }
     if (options.exclude_tests)

@@ -98,33 +98,39 @@ class Drawing {
     }
     [[nodiscard]] std::string svg() const {
         char head[160];
-        std::snprintf(head, sizeof head, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"loss over steps\">\n", width, height);
+        std::snprintf(head, sizeof head,
+                      "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"loss over steps\">\n", width, height);
         return head + out_ + "</svg>\n";
     }
 
   private:
     [[nodiscard]] double x(double step) const { return left + (width - left - right) * step / last_; }
-    [[nodiscard]] double y(double value) const { return top + (height - top - bottom) * (high_ - value) / (high_ - low_); }
+    [[nodiscard]] double y(double value) const {
+        return top + (height - top - bottom) * (high_ - value) / (high_ - low_);
+    }
 
     void axes() {
         char text[320];
-        for (double const tick = tick_of(high_ - low_), first = std::ceil(low_ / tick); double const index : {0., 1., 2., 3., 4., 5., 6., 7.}) {
+        for (double const tick = tick_of(high_ - low_), first = std::ceil(low_ / tick);
+             double const index : {0., 1., 2., 3., 4., 5., 6., 7.}) {
             double const value = (first + index) * tick;
             if (value > high_) break;
-            std::snprintf(text, sizeof text,
-                          "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" class=\"g\"/><text x=\"%.0f\" y=\"%.1f\" "
-                          "text-anchor=\"end\">%g</text>\n",
-                          left, width - right, y(value), y(value), left - 6, y(value) + 4, value);
+            std::snprintf(
+                text, sizeof text,
+                "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\" class=\"g\"/><text x=\"%.0f\" y=\"%.1f\" "
+                "text-anchor=\"end\">%g</text>\n",
+                left, width - right, y(value), y(value), left - 6, y(value) + 4, value);
             out_ += text;
         }
         double const tick = std::max(1.0, tick_of(last_));
         for (double step = 0; step <= last_; step += tick) {
-            std::snprintf(text, sizeof text, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%.0f</text>\n", x(step), height - bottom + 18,
-                          step);
+            std::snprintf(text, sizeof text, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%.0f</text>\n",
+                          x(step), height - bottom + 18, step);
             out_ += text;
         }
         std::snprintf(text, sizeof text,
-                      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\">steps</text><text x=\"%.0f\" y=\"%.0f\" class=\"t\">loss in "
+                      "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\">steps</text><text x=\"%.0f\" y=\"%.0f\" "
+                      "class=\"t\">loss in "
                       "training</text><text x=\"%.0f\" y=\"%.0f\" class=\"v\">on held-out sequences</text>\n",
                       (left + width) / 2, height - 4, width - 330, top + 10, width - 190, top + 10);
         out_ += text;
@@ -137,10 +143,12 @@ class Drawing {
             path += text;
         }
         if (!path.empty())
-            out_ += "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"" + std::string{colour} + "\" points=\"" + path + "\"/>\n";
+            out_ += "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"" + std::string{colour} + "\" points=\"" +
+                    path + "\"/>\n";
         if (!marked) return;
         for (auto const& [step, value] : points) {
-            std::snprintf(text, sizeof text, "<circle r=\"2.5\" cx=\"%.1f\" cy=\"%.1f\" fill=\"%s\"/>\n", x(step), y(value), colour);
+            std::snprintf(text, sizeof text, "<circle r=\"2.5\" cx=\"%.1f\" cy=\"%.1f\" fill=\"%s\"/>\n", x(step),
+                          y(value), colour);
             out_ += text;
         }
     }
@@ -172,15 +180,18 @@ std::string curve_page(std::string_view log, std::string const& title, bool done
     std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">";
     if (!done) page += "<meta http-equiv=\"refresh\" content=\"30\">";
     page += "<title>" + escaped(title) +
-            "</title>\n<style>body{font:15px sans-serif;max-width:800px;margin:1em auto;padding:0 1em;color:#222}svg{width:100%}"
-            "text{font-size:12px;fill:#444}.g{stroke:#ddd}.t{fill:#4477aa}.v{fill:#cc6677}td{padding:1px 12px 1px 0}</style></head>\n<body><h1>" +
+            "</title>\n<style>body{font:15px sans-serif;max-width:800px;margin:1em auto;padding:0 "
+            "1em;color:#222}svg{width:100%}"
+            "text{font-size:12px;fill:#444}.g{stroke:#ddd}.t{fill:#4477aa}.v{fill:#cc6677}td{padding:1px 12px 1px "
+            "0}</style></head>\n<body><h1>" +
             escaped(title) + "</h1>\n";
     if (training.empty() && validation.empty())
         page += "<p>No step has been logged yet.</p>\n";
     else
         page += Drawing{training, validation}.svg();
     page += "<table>\n";
-    for (auto const& [name, value] : curve.last) page += "<tr><td>" + escaped(name) + "</td><td>" + escaped(value) + "</td></tr>\n";
+    for (auto const& [name, value] : curve.last)
+        page += "<tr><td>" + escaped(name) + "</td><td>" + escaped(value) + "</td></tr>\n";
     return page + "</table></body></html>\n";
 }
 

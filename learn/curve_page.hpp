@@ -5,8 +5,8 @@
 
 namespace tape {
 
-/// A page that shows the curve of a run's log.tsv: losses over steps, and the last line's figures. Self-contained, without a script; a
-/// browser that shows it reads it again every 30 seconds.
+/// A page that shows the curve of a run's log.tsv: losses over steps, and the last line's figures. Self-contained,
+/// without a script; a browser that shows it reads it again every 30 seconds.
 /// @param log    a header and lines as tape-pretrain writes them
 /// @param title  shown above
 /// @param done   whether the run is over, so that there is nothing to read again

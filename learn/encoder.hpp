@@ -66,8 +66,8 @@ class Encoder {
     virtual void require(VariantScoring scoring) const = 0;
     /// One entry a protein, in order. Batch, order and padding change no value beyond rounding.
     [[nodiscard]] virtual std::vector<Embedding> embed(std::span<Protein const> proteins, EmbedRequest request) = 0;
-    /// Overlapping windows in which `embed` reads a protein that is longer than the model's positions or the memory allow;
-    /// 1 = as a whole.
+    /// Overlapping windows in which `embed` reads a protein that is longer than the model's positions or the memory
+    /// allow; 1 = as a whole.
     [[nodiscard]] virtual std::size_t windows(std::size_t /*residues*/) const { return 1; }
     /// A pseudo-likelihood (each amino acid masked in turn, or predicted by a model that does not see it), or the exact
     /// one (UniRep: residues and stop token).

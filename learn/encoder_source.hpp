@@ -16,7 +16,7 @@ struct EncoderSourceOptions {
     std::string precision =
         "auto"; ///< auto = bf16 where the machine has it and the model was checked with it, else fp32
     int threads = 0;
-    std::uint64_t seed = 0; ///< draws the weights of an unpretrained network
+    std::uint64_t seed = 0;                    ///< draws the weights of an unpretrained network
     std::size_t memory = std::size_t{2} << 30; ///< bytes a masked model may work in, beside its weights and results
 };
 

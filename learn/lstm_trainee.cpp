@@ -71,7 +71,9 @@ at::Tensor LstmTrainee::states(std::span<Exercise const> examples) const {
     for (std::size_t row = 0; row < examples.size(); ++row)
         for (auto const place : examples[row].letter_places)
             asked.push_back(static_cast<std::int64_t>(row) * batch.tokens.size(1) + place);
-    return states_beside(ahead, order.reversed(back)).flatten(0, 1).index_select(0, at::tensor(asked, at::kLong).to(device_));
+    return states_beside(ahead, order.reversed(back))
+        .flatten(0, 1)
+        .index_select(0, at::tensor(asked, at::kLong).to(device_));
 }
 
 Score LstmTrainee::answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t) {
@@ -81,8 +83,8 @@ Score LstmTrainee::answer(std::span<Exercise const> examples, std::int64_t lette
         answers.insert(answers.end(), own.begin(), own.end());
     }
     if (answers.empty()) return {};
-    at::Tensor const states = this->states(examples);                           // A x 2H
-    at::Tensor const targets = at::tensor(answers, at::kLong).to(device_);      // A
+    at::Tensor const states = this->states(examples);                      // A x 2H
+    at::Tensor const targets = at::tensor(answers, at::kLong).to(device_); // A
     Score score;
     at::Tensor loss;
     for (std::int64_t const begin : {std::int64_t{0}, std::int64_t{config_.hidden}}) {
@@ -114,11 +116,14 @@ nlohmann::json LstmTrainee::shape() const {
 std::string LstmTrainee::description() const {
     return "TAPE's LSTM of protein sequences: an embedding of " + std::to_string(config_.input) + ", then a stack of " +
            std::to_string(config_.layers) + " layers of " + std::to_string(config_.hidden) +
-           " units that reads forwards and another that reads backwards, without knowing of each other; TAPE's 30 tokens. `config.json` "
-           "and `model.safetensors` use the names of TAPE's PyTorch port (`ProteinLSTMForLM`), whose pooling layer it lacks.";
+           " units that reads forwards and another that reads backwards, without knowing of each other; TAPE's 30 "
+           "tokens. `config.json` "
+           "and `model.safetensors` use the names of TAPE's PyTorch port (`ProteinLSTMForLM`), whose pooling layer it "
+           "lacks.";
 }
 
-void LstmTrainee::save(std::filesystem::path const& directory, std::map<std::string, std::string> const& metadata) const {
+void LstmTrainee::save(std::filesystem::path const& directory,
+                       std::map<std::string, std::string> const& metadata) const {
     OutputFolder const folder{directory};
     NamedTensors state;
     for (auto const& [name, weight] : weights_)

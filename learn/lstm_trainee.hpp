@@ -6,8 +6,8 @@
 
 namespace tape {
 
-/// TAPE's LSTM without its pooling layer, which a language model does not train. Both stacks share the embedding and the output layer, as in
-/// TAPE's PyTorch port. Batches are padded; gradients by autograd.
+/// TAPE's LSTM without its pooling layer, which a language model does not train. Both stacks share the embedding and
+/// the output layer, as in TAPE's PyTorch port. Batches are padded; gradients by autograd.
 class LstmTrainee : public Trainee {
   public:
     LstmTrainee(TapeLstmConfig const& config, std::uint64_t seed, at::Device device, at::ScalarType precision);
@@ -20,7 +20,8 @@ class LstmTrainee : public Trainee {
     [[nodiscard]] nlohmann::json shape() const override;
     [[nodiscard]] std::string kind() const override { return "LSTM"; }
     [[nodiscard]] std::string description() const override;
-    void save(std::filesystem::path const& directory, std::map<std::string, std::string> const& metadata) const override;
+    void save(std::filesystem::path const& directory,
+              std::map<std::string, std::string> const& metadata) const override;
 
   private:
     [[nodiscard]] LstmLayer layer(char const* stack, int index) const;

@@ -31,8 +31,7 @@ std::vector<float> to_vector(at::Tensor const& values) {
 /// Attention among the residues of one protein: layers x heads x L x L.
 at::Tensor residue_maps(std::vector<at::Tensor> const& attentions, std::int64_t length) {
     std::vector<at::Tensor> maps;
-    for (auto const& layer : attentions)
-        maps.push_back(layer[0].slice(1, 1, length + 1).slice(2, 1, length + 1));
+    for (auto const& layer : attentions) maps.push_back(layer[0].slice(1, 1, length + 1).slice(2, 1, length + 1));
     return at::stack(maps);
 }
 
@@ -110,8 +109,8 @@ void MaskedEncoder::visit_padded(std::span<std::size_t const> order, std::vector
     for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
         // Lengths rise, so the newest member decides the padded width.
         std::vector<TokenRow> rows;
-        while (end < order.size() && (end == begin || (end + 1 - begin) * lengths[order[end]] <=
-                                                          static_cast<std::size_t>(options_.tokens)))
+        while (end < order.size() &&
+               (end == begin || (end + 1 - begin) * lengths[order[end]] <= static_cast<std::size_t>(options_.tokens)))
             rows.push_back(row(order[end++]));
         auto const batch = TokenBatch::from(rows, options_.device, vocabulary().padding);
         auto const output = forward(batch.tokens, batch.padded, false, layer);
@@ -149,11 +148,11 @@ void MaskedEncoder::visit_packed(std::span<std::size_t const> order, std::vector
     };
     // Batches side by side need no waiting within operations; one that is large, or alone, has all threads for itself.
     auto const threads = static_cast<std::size_t>(at::get_num_threads());
-    std::size_t const most = std::max(static_cast<std::size_t>(options_.packed_tokens), options_.memory / 2 / threads / bytes_of_token());
+    std::size_t const most =
+        std::max(static_cast<std::size_t>(options_.packed_tokens), options_.memory / 2 / threads / bytes_of_token());
     constexpr std::size_t longest_for_a_thread = 4096;
-    auto const alone = std::ranges::find_if(groups, [&](Group const& group) {
-        return group.tokens > std::min(most, longest_for_a_thread);
-    });
+    auto const alone = std::ranges::find_if(
+        groups, [&](Group const& group) { return group.tokens > std::min(most, longest_for_a_thread); });
     auto const side_by_side = static_cast<std::size_t>(alone - groups.begin());
     std::for_each(alone, groups.end(), read);
     if (side_by_side < threads) {
@@ -170,7 +169,8 @@ namespace {
 
 constexpr std::size_t fewest_residues_of_window = 256;
 
-/// Windows of a protein that overlap by a quarter; each residue is taken from the one in which it stands farthest from an end.
+/// Windows of a protein that overlap by a quarter; each residue is taken from the one in which it stands farthest from
+/// an end.
 struct Window {
     std::size_t begin, end;           ///< residues that are read
     std::size_t keep_begin, keep_end; ///< residues that are taken

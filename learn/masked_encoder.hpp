@@ -28,8 +28,8 @@ class MaskedEncoder : public Encoder {
     struct Options {
         at::Device device = at::kCPU;
         at::ScalarType precision = at::kFloat;
-        std::int64_t tokens = 4096;          ///< of a padded batch
-        std::int64_t packed_tokens = 1024;   ///< of a packed one: what stays in a core's cache
+        std::int64_t tokens = 4096;                ///< of a padded batch
+        std::int64_t packed_tokens = 1024;         ///< of a packed one: what stays in a core's cache
         std::size_t memory = std::size_t{2} << 30; ///< bytes beside the weights, results that are asked for apart
     };
 
@@ -108,8 +108,8 @@ class MaskedEncoder : public Encoder {
     };
     /// Calls use(i, states) for the rows [0, lengths.size()) of tokens, in batches of similar length and any order; for
     /// different rows perhaps in different threads.
-    void visit(std::vector<std::size_t> const& lengths, std::function<TokenRow(std::size_t)> const& row, Reading reading,
-               Use const& use) const;
+    void visit(std::vector<std::size_t> const& lengths, std::function<TokenRow(std::size_t)> const& row,
+               Reading reading, Use const& use) const;
     void visit_padded(std::span<std::size_t const> order, std::vector<std::size_t> const& lengths,
                       std::function<TokenRow(std::size_t)> const& row, int layer, Use const& use) const;
     void visit_packed(std::span<std::size_t const> order, std::vector<std::size_t> const& lengths,

@@ -40,10 +40,13 @@ void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     }
     out << "- excluded: " << grouped(corpus.excluded) << " sequences equal to, or containing, a protein of ";
     for (std::size_t i = 0; i < corpus.excluded_sets.size(); ++i) out << (i ? "; " : "") << corpus.excluded_sets[i];
-    bool const relatives = std::ranges::any_of(corpus.excluded_sets, [](auto const& label) { return label.starts_with(test_relatives_name); });
+    bool const relatives = std::ranges::any_of(
+        corpus.excluded_sets, [](auto const& label) { return label.starts_with(test_relatives_name); });
     if (relatives)
-        out << ". The first file named `" << test_relatives_name << "*` holds the relatives of test proteins of all tasks, also excluded: what "
-            << "the search aligns (one round, E <= 1) at " << std::lround(100 * relative_identity) << "% identity or more over " << std::lround(100 * relative_coverage)
+        out << ". The first file named `" << test_relatives_name
+            << "*` holds the relatives of test proteins of all tasks, also excluded: what "
+            << "the search aligns (one round, E <= 1) at " << std::lround(100 * relative_identity)
+            << "% identity or more over " << std::lround(100 * relative_coverage)
             << "% of the shorter sequence, where a test protein stands for those at 90% identity to it.\n";
     else
         out << ". Proteins that are merely similar to test proteins were not excluded.\n";
@@ -62,8 +65,8 @@ std::string to_markdown(ModelCard const& card) {
     std::ostringstream out;
     out << std::fixed << std::setprecision(2);
     out << "# " << card.kind << ", " << static_cast<double>(card.parameters) / 1e6 << " M parameters\n\n"
-        << card.description << " Written by `tape-pretrain` "
-        << card.version << ".\n\n## Training\n\n- objective: " << card.objective << "\n- "
+        << card.description << " Written by `tape-pretrain` " << card.version
+        << ".\n\n## Training\n\n- objective: " << card.objective << "\n- "
         << grouped(static_cast<std::uint64_t>(card.step)) << " steps of a planned "
         << grouped(static_cast<std::uint64_t>(card.planned_steps)) << "; " << grouped(card.residues)
         << " residues seen (" << card.epochs << " epochs of randomly cropped sequences)\n";

@@ -110,8 +110,8 @@ namespace {
 
 /// The loss of hidden states at the asked rows; with gradients enabled, theirs and the head's are added.
 /// @param hidden  M x D: of the letters, and behind them of the columns
-Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Exercise const> examples, std::int64_t letters,
-                std::int64_t columns) {
+Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Exercise const> examples,
+                std::int64_t letters, std::int64_t columns) {
     at::Device const device = hidden.device();
     Score score;
     at::Tensor loss; // of this share
@@ -129,9 +129,10 @@ Score answer_at(Transformer const& model, at::Tensor const& hidden, std::span<Ex
             score.letters, letters);
     }
     if (auto const frequencies = joined(examples, &Exercise::frequencies); !frequencies.empty()) {
-        at::Tensor const logits = model.logits(hidden.slice(0, letter_count));                                   // M x 33
-        at::Tensor const expected = at::tensor(frequencies, at::kFloat).to(device).view({-1, amino_acid_count}); // M x 20
-        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device));      // M x 20
+        at::Tensor const logits = model.logits(hidden.slice(0, letter_count)); // M x 33
+        at::Tensor const expected =
+            at::tensor(frequencies, at::kFloat).to(device).view({-1, amino_acid_count});                    // M x 20
+        at::Tensor const predicted = at::log_softmax(logits, 1).index_select(1, amino_acid_tokens(device)); // M x 20
         add(sums_of(-(expected * predicted).sum(), at::argmax(predicted, 1).eq(at::argmax(expected, 1))), score.columns,
             columns);
     }

@@ -23,8 +23,8 @@ struct Exercise {
     std::vector<float> frequencies;                   ///< 20 of each of those, in the order ACDEFGHIKLMNPQRSTVWY
 };
 
-/// What a network is trained for. All of a Transformer's share the language-model head, so the weights of every one are a
-/// whole `Transformer`.
+/// What a network is trained for. All of a Transformer's share the language-model head, so the weights of every one are
+/// a whole `Transformer`.
 class Objective {
   public:
     virtual ~Objective() = default;

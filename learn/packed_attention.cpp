@@ -45,21 +45,21 @@ std::vector<Task> tasks_of(std::vector<std::int64_t> const& starts, std::int64_t
 }
 
 /// Working memory of a thread. Value: float or bfloat16.
-template <typename Value>
-class HeadAttention {
+template <typename Value> class HeadAttention {
   public:
     using Bits = std::conditional_t<std::is_same_v<Value, float>, float, BFloat16Bits>;
     static constexpr bool pairs = !std::is_same_v<Value, float>; ///< bfloat16 products take rows in pairs
 
-    HeadAttention(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const& sin, at::Tensor const& out, bool causal,
-                  at::Tensor const& levels)
+    HeadAttention(at::Tensor const& qkv, at::Tensor const& cos, at::Tensor const& sin, at::Tensor const& out,
+                  bool causal, at::Tensor const& levels)
         : in_{static_cast<Bits const*>(qkv.const_data_ptr())}, out_{static_cast<Bits*>(out.mutable_data_ptr())},
-          cos_{cos.defined() ? cos.const_data_ptr<float>() : nullptr},
-          sin_{sin.defined() ? sin.const_data_ptr<float>() : nullptr},
-          levels_{levels.defined() ? levels.mutable_data_ptr<float>() : nullptr}, all_{qkv.size(0)}, causal_{causal}, heads_{qkv.size(2)}, size_{qkv.size(3)},
-          scores_(query_block * key_block), weights_(pairs ? query_block * key_block : 0),
-          queries_(static_cast<std::size_t>(query_block * size_)), mixed_(static_cast<std::size_t>(query_block * size_)),
-          peak_(query_block), sum_(query_block), rescale_(query_block) {
+          cos_{cos.defined() ? cos.const_data_ptr<float>() : nullptr}, sin_{sin.defined() ? sin.const_data_ptr<float>()
+                                                                                          : nullptr},
+          levels_{levels.defined() ? levels.mutable_data_ptr<float>() : nullptr}, all_{qkv.size(0)}, causal_{causal},
+          heads_{qkv.size(2)}, size_{qkv.size(3)}, scores_(query_block * key_block),
+          weights_(pairs ? query_block * key_block : 0), queries_(static_cast<std::size_t>(query_block * size_)),
+          mixed_(static_cast<std::size_t>(query_block * size_)), peak_(query_block), sum_(query_block),
+          rescale_(query_block) {
         if constexpr (pairs) {
             static bool const unit = at::cpu::init_amx();
             if (unit && amx_takes(static_cast<std::size_t>(size_))) tiles_.emplace(static_cast<std::size_t>(size_));
@@ -134,7 +134,8 @@ class HeadAttention {
         }
     }
 
-    /// Scores of keys that stand behind their query. A block of keys begins at a multiple of `query_block`, so every query sees one of it.
+    /// Scores of keys that stand behind their query. A block of keys begins at a multiple of `query_block`, so every
+    /// query sees one of it.
     void hide_keys_ahead(std::int64_t first, std::int64_t rows, std::int64_t key, std::int64_t padded) {
         for (std::int64_t row = 0; row < rows; ++row)
             for (std::int64_t ahead = std::max<std::int64_t>(0, first + row + 1 - key); ahead < padded; ++ahead)
@@ -146,7 +147,8 @@ class HeadAttention {
         if constexpr (pairs)
             if (tiles_) return tiles_->scores(amx_head(key, padded), scores_.data());
         blas::brgemm(rounded_up(rows, round_queries), padded, size_, size_, padded_, key_block, false,
-                     as_values(queries_.data()), as_values(keys_.data()) + key * (pairs ? 2 : 1), scores_.data(), pairs);
+                     as_values(queries_.data()), as_values(keys_.data()) + key * (pairs ? 2 : 1), scores_.data(),
+                     pairs);
     }
 
     void mix_values(std::int64_t key, std::int64_t padded, std::int64_t rows) {
@@ -165,9 +167,7 @@ class HeadAttention {
                      as_values(weights()), as_values(values_.data()) + key * size_, target.data(), pairs);
     }
 
-    [[nodiscard]] AmxHead amx_head(std::int64_t key, std::int64_t padded) const
-        requires pairs
-    {
+    [[nodiscard]] AmxHead amx_head(std::int64_t key, std::int64_t padded) const requires pairs {
         return {.queries = queries_.data(),
                 .keys = keys_.data() + 2 * key,
                 .values = values_.data() + key * size_,
@@ -193,11 +193,11 @@ class HeadAttention {
     bool causal_;
     std::int64_t heads_, size_;
     std::int64_t packed_start_ = -1, packed_head_ = -1, padded_ = 0;
-    std::vector<float> scores_;           ///< query_block x key_block
-    std::vector<Bits> weights_;           ///< the same; float's lie in the scores' place
-    std::vector<Bits> queries_, turned_;  ///< query_block x size, L x size
-    std::vector<Bits> keys_, values_;     ///< size x padded (in pairs of dimensions), padded x size (in pairs of keys)
-    std::vector<float> mixed_, part_;     ///< query_block x size
+    std::vector<float> scores_;          ///< query_block x key_block
+    std::vector<Bits> weights_;          ///< the same; float's lie in the scores' place
+    std::vector<Bits> queries_, turned_; ///< query_block x size, L x size
+    std::vector<Bits> keys_, values_;    ///< size x padded (in pairs of dimensions), padded x size (in pairs of keys)
+    std::vector<float> mixed_, part_;    ///< query_block x size
     std::optional<AmxTiles> tiles_;
     std::vector<float> peak_, sum_, rescale_;
 };
@@ -248,8 +248,8 @@ at::Tensor packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> con
     return out;
 }
 
-void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal, at::Tensor const& out,
-                      at::Tensor const& levels) {
+void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal,
+                      at::Tensor const& out, at::Tensor const& levels) {
     out.slice(0, starts.back()).zero_();
     if (has_to_widen(qkv)) {
         at::Tensor const wide = at::zeros(out.sizes(), at::kFloat);

@@ -33,7 +33,7 @@ at::Tensor packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> con
 /// @param causal  whether a token sees only itself and those before it
 /// @param out     rows of qkv x heads * head_size, changed
 /// @param levels  heads x rows of qkv (at least so many values), float32, changed: log2 of the softmax's sum
-void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal, at::Tensor const& out,
-                      at::Tensor const& levels);
+void packed_attention(at::Tensor const& qkv, std::vector<std::int64_t> const& starts, bool causal,
+                      at::Tensor const& out, at::Tensor const& levels);
 
 } // namespace tape

@@ -10,14 +10,15 @@ namespace tape {
 /// are used.
 std::int64_t padded_rows(std::int64_t rows);
 
-/// x W' + b of inference. On a CPU with oneDNN the matrix is kept in the layout that its products read (measured in bf16 at
-/// 1,152 rows of ESM-2 8M's layers: 25% faster than reordering it at every call); elsewhere it is at::linear.
+/// x W' + b of inference. On a CPU with oneDNN the matrix is kept in the layout that its products read (measured in
+/// bf16 at 1,152 rows of ESM-2 8M's layers: 25% faster than reordering it at every call); elsewhere it is at::linear.
 class PackedLinear {
   public:
     enum class Then { nothing, gelu }; ///< GELU with the error function
 
     PackedLinear() = default;
-    /// @param weight  out x in    @param bias  out, or undefined    @param type  float32 or bfloat16, of products and results
+    /// @param weight  out x in    @param bias  out, or undefined    @param type  float32 or bfloat16, of products and
+    /// results
     PackedLinear(at::Tensor const& weight, at::Tensor const& bias, at::ScalarType type);
 
     [[nodiscard]] bool defined() const { return weight_.defined(); }

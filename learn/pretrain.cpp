@@ -116,20 +116,19 @@ void verify(SafetensorsFile const& saved) {
 /// Everything that decides the weights, except how long to train.
 nlohmann::json settings_of(PretrainOptions const& options, Trainee const& network, Task const& task,
                            at::ScalarType precision) {
-    nlohmann::json settings{
-            {"objective", options.objective},
-            {"profiles", task.targets ? task.targets->hash() : ""},
-            {"data_order", data_order_version},
-            {"window", options.window},
-            {"tokens", options.tokens},
-            {"learning_rate", options.learning_rate},
-            {"final_learning_rate", options.final_learning_rate},
-            {"weight_decay", options.weight_decay},
-            {"clip", options.clip},
-            {"seed", options.seed},
-            {"precision", precision_name(precision)},
-            {"held_out_every", options.corpus_options.held_out_every},
-            {"corpus", task.corpus.summary().hash}};
+    nlohmann::json settings{{"objective", options.objective},
+                            {"profiles", task.targets ? task.targets->hash() : ""},
+                            {"data_order", data_order_version},
+                            {"window", options.window},
+                            {"tokens", options.tokens},
+                            {"learning_rate", options.learning_rate},
+                            {"final_learning_rate", options.final_learning_rate},
+                            {"weight_decay", options.weight_decay},
+                            {"clip", options.clip},
+                            {"seed", options.seed},
+                            {"precision", precision_name(precision)},
+                            {"held_out_every", options.corpus_options.held_out_every},
+                            {"corpus", task.corpus.summary().hash}};
     settings.update(network.shape());
     return settings;
 }
@@ -219,7 +218,8 @@ Run::Run(PretrainOptions const& options)
       task_{read_task(options)}, settings_(settings_of(options, *network_, task_, precision_)),
       optimizer_{network_->parameters(), {.weight_decay = options.weight_decay}} {
     if (options_.patience > 0 && task_.corpus.held_out_size() == 0)
-        throw usage_error{"--patience needs sequences to validate on, and none is held out of this corpus; lower --held-out"};
+        throw usage_error{
+            "--patience needs sequences to validate on, and none is held out of this corpus; lower --held-out"};
     Rank const place = launched_rank();
     options_.quiet |= place.rank != 0;
     // Before the ranks meet, so that none of them reads it.
@@ -261,8 +261,8 @@ BatchSampler::Position Run::load_newest_checkpoint() {
     } catch (data_error const&) {
         auto const position = load(previous);
         if (writes())
-            std::cerr << "tape-pretrain: " << newest.string() << " is missing or damaged; going on from " << previous.string()
-                      << ", step " << step_ << '\n';
+            std::cerr << "tape-pretrain: " << newest.string() << " is missing or damaged; going on from "
+                      << previous.string() << ", step " << step_ << '\n';
         return position;
     }
 }
@@ -325,7 +325,8 @@ void Run::keep_log_until(std::int64_t step) const {
         std::getline(in, line);
         while (std::getline(in, line)) {
             auto const tabs = std::ranges::count(line, '\t');
-            if (tabs + 1 < columns_before_mfu || std::atoll(line.c_str()) > step) continue; // the first: cut off on a full disk
+            if (tabs + 1 < columns_before_mfu || std::atoll(line.c_str()) > step)
+                continue; // the first: cut off on a full disk
             kept += line + (tabs + 1 == columns_before_mfu ? "\t\n" : "\n");
         }
     }
@@ -444,7 +445,10 @@ void Run::write_checkpoint(double seconds) const {
         {"started", started_},
         {"history", history_}};
     if (options_.patience > 0)
-        state["best"] = {{"loss", best_.loss}, {"step", best_.step}, {"since", best_.since}, {"perplexity", best_.perplexity},
+        state["best"] = {{"loss", best_.loss},
+                         {"step", best_.step},
+                         {"since", best_.since},
+                         {"perplexity", best_.perplexity},
                          {"accuracy", best_.accuracy}};
     NamedTensors tensors = optimizer_.state();
     std::map<std::string, TensorView> views;
@@ -452,7 +456,8 @@ void Run::write_checkpoint(double seconds) const {
         tensor = tensor.detach().to(at::kCPU).contiguous();
         views.emplace(name, view_of(tensor));
     }
-    TemporaryPath before{file(previous_name)}; // the one there is gets a second name, so that there is a good one at every moment
+    TemporaryPath before{
+        file(previous_name)}; // the one there is gets a second name, so that there is a good one at every moment
     bool const has_before = std::filesystem::exists(file(checkpoint_name));
     if (has_before) {
         std::error_code problem;
@@ -478,8 +483,10 @@ bool Run::has_weights_of(std::int64_t step) const {
 
 void Run::write_page() const {
     last_page_ = std::chrono::steady_clock::now();
-    write_text(file("curve.html"), curve_page(read_text(file("log.tsv")), options_.output.filename().string() + ": " + network_->kind() +
-                                                  ", " + options_.objective, step_ >= options_.steps || stopped_early()));
+    write_text(file("curve.html"),
+               curve_page(read_text(file("log.tsv")),
+                          options_.output.filename().string() + ": " + network_->kind() + ", " + options_.objective,
+                          step_ >= options_.steps || stopped_early()));
 }
 
 void Run::save() {
@@ -487,7 +494,8 @@ void Run::save() {
     if (has_diverged(validation))
         throw diverged("the loss on held-out sequences is " + std::to_string(validation.loss()));
     if (validation.loss() < best_.loss)
-        best_ = {validation.loss(), step_, 0, std::exp(main_answers(validation).mean_loss()), main_answers(validation).accuracy()};
+        best_ = {validation.loss(), step_, 0, std::exp(main_answers(validation).mean_loss()),
+                 main_answers(validation).accuracy()};
     else
         ++best_.since;
     if (!writes()) {
@@ -501,9 +509,9 @@ void Run::save() {
         if (is_best()) write_weights();
     } catch (error const&) {
         if (saved_step_ == 0) throw;
-        std::throw_with_nested(error{"step " + std::to_string(step_) + " could not be saved; " + options_.output.string() +
-                                     " holds a good checkpoint of step " + std::to_string(saved_step_) +
-                                     ": make room and start the same line again"});
+        std::throw_with_nested(error{"step " + std::to_string(step_) + " could not be saved; " +
+                                     options_.output.string() + " holds a good checkpoint of step " +
+                                     std::to_string(saved_step_) + ": make room and start the same line again"});
     }
     saved_step_ = step_;
     log(&validation);
@@ -602,7 +610,10 @@ PretrainResult Run::train() {
         }
     }
     if (!options_.quiet && isatty(STDERR_FILENO)) std::cerr << '\n';
-    PretrainResult result{.step = step_, .residues = residues_, .was_complete = was_complete, .stopped_early = stopped_early(),
+    PretrainResult result{.step = step_,
+                          .residues = residues_,
+                          .was_complete = was_complete,
+                          .stopped_early = stopped_early(),
                           .weights_step = options_.patience > 0 ? best_.step : step_};
     if (options_.patience > 0) {
         result.valid_perplexity = best_.perplexity, result.valid_accuracy = best_.accuracy;
@@ -653,8 +664,8 @@ std::string describe_plan(PretrainOptions const& options) {
     out << "network: " << parameter_count(*network) << " parameters, " << shape.at("layers") << " layers, hidden "
         << shape.at("hidden");
     if (shape.contains("heads")) out << ", " << shape.at("heads") << " heads";
-    out << "\ncorpus: " << corpus.training << " sequences, "
-        << corpus.training_residues << " residues; " << corpus.excluded << " excluded, " << corpus.held_out
+    out << "\ncorpus: " << corpus.training << " sequences, " << corpus.training_residues << " residues; "
+        << corpus.excluded << " excluded, " << corpus.held_out
         << " held out\nobjective: " << task.objective->description() << "\ntraining: " << options.steps
         << " steps, at most " << options.steps * options.tokens << " tokens\noutput: " << options.output.string()
         << '\n';

@@ -22,8 +22,8 @@ struct PretrainOptions {
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0; ///< 0 = as `size` says
     std::int64_t steps = 10000;
     std::int64_t checkpoint_every = 500, log_every = 20;
-    /// Ends after so many checkpoints in a row whose loss on held-out sequences was no better than the best so far, whose weights are the
-    /// ones that are written; 0 = goes through all steps.
+    /// Ends after so many checkpoints in a row whose loss on held-out sequences was no better than the best so far,
+    /// whose weights are the ones that are written; 0 = goes through all steps.
     std::int64_t patience = 0;
     std::int64_t accumulate = 1; ///< parts of a step, computed one after another
     std::int64_t warmup = 0;     ///< steps; 0 = 2% of `steps`
@@ -60,8 +60,8 @@ struct PretrainResult {
 ///
 /// Writes into OUTPUT: model.safetensors and config.json (as Hugging Face's ESM, or TAPE's ProteinLSTMForLM),
 /// checkpoint.safetensors (weights, AdamW's moments, position; with a hash of its values) and the one before it,
-/// checkpoint.previous.safetensors, which is gone on from when the newest cannot be read; log.tsv and curve.html, a page
-/// of it; manifest.json, README.md (the model card).
+/// checkpoint.previous.safetensors, which is gone on from when the newest cannot be read; log.tsv and curve.html, a
+/// page of it; manifest.json, README.md (the model card).
 /// @throws usage_error if OUTPUT belongs to a run with other settings; error if the loss diverges, with the last good
 ///         checkpoint kept, or if a rank is lost; data_error for a bad corpus, profile or checkpoint
 PretrainResult pretrain(PretrainOptions const& options);

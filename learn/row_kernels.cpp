@@ -42,8 +42,7 @@ TAPE_INLINE void close_row(float* scores, std::size_t count, std::size_t padded)
     }
 }
 
-template <typename Weight>
-TAPE_INLINE void exponentiate_rows(SoftmaxBlock<Weight> const& block) {
+template <typename Weight> TAPE_INLINE void exponentiate_rows(SoftmaxBlock<Weight> const& block) {
     constexpr bool coarse = std::same_as<Weight, BFloat16Bits>;
     std::size_t const rows = block.rows, count = block.count, padded = block.padded;
     for (std::size_t row = 0; row < rows; ++row) {
@@ -70,8 +69,7 @@ TAPE_INLINE void exponentiate_rows(SoftmaxBlock<Weight> const& block) {
     }
 }
 
-template <typename Value>
-TAPE_INLINE void add_and_normalise_rows(NormRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void add_and_normalise_rows(NormRows<Value> const& work) {
     std::size_t const width = work.width, even = width / lanes * lanes;
     auto const share = 1.0F / static_cast<float>(width);
     auto const plus = [](Floats const& a, Floats const& b) { return a + b; };
@@ -125,8 +123,8 @@ TAPE_INLINE Floats sigmoid(Floats x) {
 TAPE_INLINE Floats hyperbolic_tangent(Floats const& x) { return 2.0F * sigmoid(2.0F * x) - 1.0F; }
 
 template <typename Value>
-TAPE_INLINE void step_gates_of(Value const* product, float const* input, float const* cell, float* next_cell, float* hidden,
-                               std::size_t units) {
+TAPE_INLINE void step_gates_of(Value const* product, float const* input, float const* cell, float* next_cell,
+                               float* hidden, std::size_t units) {
     Floats gates[4];
     for (std::size_t gate = 0; gate < 4; ++gate) {
         Floats change;
@@ -140,8 +138,7 @@ TAPE_INLINE void step_gates_of(Value const* product, float const* input, float c
     store(hidden, sigmoid(gates[2]) * hyperbolic_tangent(next));
 }
 
-template <typename Value>
-TAPE_INLINE void step_gate_rows(GateRows<Value> const& gates) {
+template <typename Value> TAPE_INLINE void step_gate_rows(GateRows<Value> const& gates) {
     std::size_t const units = gates.units;
     for (std::size_t row = 0; row < gates.rows; ++row) {
         Value const* const product = gates.product + row * 4 * units;
@@ -185,7 +182,8 @@ TAPE_INLINE void store(BFloat16Bits* to, Quad const& value) {
 }
 
 template <typename Value>
-TAPE_INLINE void turn_row(Value const* in, Value* to, float const* cos, float const* sin, float scale, std::size_t half) {
+TAPE_INLINE void turn_row(Value const* in, Value* to, float const* cos, float const* sin, float scale,
+                          std::size_t half) {
     std::size_t i = 0;
     for (; i + 4 <= half; i += 4) {
         Quad a, b, c, s;
@@ -200,8 +198,7 @@ TAPE_INLINE void turn_row(Value const* in, Value* to, float const* cos, float co
     }
 }
 
-template <typename Value>
-TAPE_INLINE void copy_head_rows(HeadRows<Value> const& head, Value* out) {
+template <typename Value> TAPE_INLINE void copy_head_rows(HeadRows<Value> const& head, Value* out) {
     std::size_t const half = head.size / 2;
     for (std::size_t row = 0; row < head.rows; ++row) {
         Value const* const in = head.in + row * head.stride;

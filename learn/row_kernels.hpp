@@ -3,33 +3,33 @@
 #include <cstddef>
 #include <cstdint>
 
-// Loops over rows that inference spends its time in outside of matrix products, compiled for AVX2 and AVX-512 and chosen
-// when the program runs. No torch here; every kernel has a plain counterpart in tests/learn/row_kernels_test.cpp.
+// Loops over rows that inference spends its time in outside of matrix products, compiled for AVX2 and AVX-512 and
+// chosen when the program runs. No torch here; every kernel has a plain counterpart in
+// tests/learn/row_kernels_test.cpp.
 namespace tape {
 
 /// The upper half of a float's bits.
 using BFloat16Bits = std::uint16_t;
 
-/// One block of attention scores, `rows` queries x `count` keys, as weights of a softmax that sees its keys block by block
-/// (Milakov & Gimelshein, arXiv:1805.02867). Scores are in units of log 2. Of every row, `peak` (start: lowest_peak) is the
-/// largest score so far, rounded up to a whole number, `sum` (start: 0) that of its weights 2^(score - peak); `rescale` is what earlier weights must be
-/// multiplied with. Weights of bfloat16 are within 1e-4 before they are rounded, those of float within 3e-7.
-template <typename Weight>
-struct SoftmaxBlock {
+/// One block of attention scores, `rows` queries x `count` keys, as weights of a softmax that sees its keys block by
+/// block (Milakov & Gimelshein, arXiv:1805.02867). Scores are in units of log 2. Of every row, `peak` (start:
+/// lowest_peak) is the largest score so far, rounded up to a whole number, `sum` (start: 0) that of its weights
+/// 2^(score - peak); `rescale` is what earlier weights must be multiplied with. Weights of bfloat16 are within 1e-4
+/// before they are rounded, those of float within 3e-7.
+template <typename Weight> struct SoftmaxBlock {
     float* scores; ///< rows x padded, `score_stride` apart; those behind `count` are lost
     std::size_t score_stride;
     Weight* weights; ///< rows x padded: below 1e-37 behind `count`; may be the scores' own place
     std::size_t weight_stride;
     std::size_t rows, count, padded; ///< padded: a multiple of 32
-    float *peak, *sum, *rescale; ///< rows
+    float *peak, *sum, *rescale;     ///< rows
 };
 inline constexpr float lowest_peak = -1e30F;
 void exponentiate(SoftmaxBlock<float> const& block);
 void exponentiate(SoftmaxBlock<BFloat16Bits> const& block);
 
 /// x += delta, then layer normalisation (Ba et al., arXiv:1607.06450) of x in float.
-template <typename Value>
-struct NormRows {
+template <typename Value> struct NormRows {
     float* x;           ///< rows x width
     Value const* delta; ///< rows x width, or null
     float const *weight, *bias;
@@ -43,8 +43,7 @@ void add_and_normalise(NormRows<BFloat16Bits> const& work);
 
 /// One step of an LSTM's state for `rows` sequences, gates in the order input, forget, output, new:
 ///   z = input + product;  cell' = s(z_f) cell + s(z_i) tanh(z_u);  hidden = s(z_o) tanh(cell')
-template <typename Value>
-struct GateRows {
+template <typename Value> struct GateRows {
     float const* const* input; ///< rows pointers to 4 x units
     Value const* product;      ///< rows x 4 x units
     float const* const* cell;  ///< rows pointers to units
@@ -55,8 +54,7 @@ void step_gates(GateRows<float> const& gates);
 void step_gates(GateRows<BFloat16Bits> const& gates);
 
 /// One head of a packed projection for `rows` tokens: scaled, and turned by rotary positions (learn/rotary.hpp).
-template <typename Value>
-struct HeadRows {
+template <typename Value> struct HeadRows {
     Value const* in; ///< rows x size, `stride` apart
     std::size_t stride;
     float const *cos, *sin; ///< rows x size / 2, of the first row's position on; null = no rotation
@@ -75,7 +73,8 @@ void transpose_head(BFloat16Bits const* in, std::size_t rows, std::size_t size, 
 void pair_rows(BFloat16Bits const* in, std::size_t stride, std::size_t rows, std::size_t size, BFloat16Bits* out);
 
 /// out = in / sum, row by row, each `out_stride` apart. in: rows x size
-void divide_rows(float const* in, float const* sum, std::size_t rows, std::size_t size, float* out, std::size_t out_stride);
+void divide_rows(float const* in, float const* sum, std::size_t rows, std::size_t size, float* out,
+                 std::size_t out_stride);
 void divide_rows(float const* in, float const* sum, std::size_t rows, std::size_t size, BFloat16Bits* out,
                  std::size_t out_stride);
 

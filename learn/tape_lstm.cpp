@@ -34,7 +34,8 @@ std::array<Preset, 4> const presets{{{"1M", {64, 192, 2}}, {"2M", {128, 256, 2}}
 TapeLstmConfig tape_lstm_preset(std::string const& size) {
     auto const found = std::ranges::find(presets, size, &Preset::name);
     if (found == presets.end())
-        throw usage_error{"unknown size '" + size + "' of an LSTM: choose 1M, 2M, 8M or 43M, or give --hidden and --layers"};
+        throw usage_error{"unknown size '" + size +
+                          "' of an LSTM: choose 1M, 2M, 8M or 43M, or give --hidden and --layers"};
     return found->config;
 }
 

@@ -41,7 +41,8 @@ std::vector<Protein> test_proteins(std::filesystem::path const& scratch, int thr
             writer.add(task.name + "/" + example.protein.id, "", encode_residues(example.protein.residues));
     (void)writer.write(scratch / "tests.tdb");
     Database const tests{scratch / "tests.tdb"};
-    auto const clusters = cluster_database(tests, {.identity = same_identity, .coverage = same_coverage, .threads = threads});
+    auto const clusters =
+        cluster_database(tests, {.identity = same_identity, .coverage = same_coverage, .threads = threads});
     std::vector<Protein> proteins;
     for (std::size_t i = 0; i < tests.size(); ++i) {
         if (clusters.representative[i] != i) continue;
@@ -61,7 +62,8 @@ SearchOptions search_options(int threads, bool quiet) {
 }
 
 bool is_relative(Hit const& hit, std::size_t query_length, std::size_t target_length) {
-    auto const aligned = query_length <= target_length ? hit.query_end - hit.query_begin : hit.target_end - hit.target_begin;
+    auto const aligned =
+        query_length <= target_length ? hit.query_end - hit.query_begin : hit.target_end - hit.target_begin;
     auto const shorter = static_cast<double>(std::min(query_length, target_length));
     return hit.identity >= relative_identity && aligned >= relative_coverage * shorter;
 }
@@ -76,7 +78,8 @@ void collect(Database const& database, std::vector<Protein> const& tests, Search
             std::string residues = decode_residues({codes.begin(), codes.end()});
             char why[64];
             std::snprintf(why, sizeof why, " identity %.2f E %.2g", static_cast<double>(hit.identity), hit.evalue);
-            relatives.try_emplace(residues, Protein{std::string{database.id(hit.target)}, tests[query].id + why, residues});
+            relatives.try_emplace(residues,
+                                  Protein{std::string{database.id(hit.target)}, tests[query].id + why, residues});
         }
     });
 }
@@ -91,8 +94,8 @@ std::string key_of(std::span<std::filesystem::path const> corpus) {
 
 } // namespace
 
-std::filesystem::path find_test_relatives(std::span<std::filesystem::path const> corpus, std::filesystem::path const& folder, int threads,
-                                          bool quiet) {
+std::filesystem::path find_test_relatives(std::span<std::filesystem::path const> corpus,
+                                          std::filesystem::path const& folder, int threads, bool quiet) {
     OutputFolder const kept{folder};
     auto const file = folder / (std::string{test_relatives_name} + key_of(corpus) + ".fasta");
     if (launched_rank().rank != 0)
@@ -102,7 +105,8 @@ std::filesystem::path find_test_relatives(std::span<std::filesystem::path const>
     threads = resolve_threads(threads);
     auto const tests = test_proteins(scratch.path(), threads);
     if (!quiet)
-        std::fprintf(stderr, "searching the corpus for relatives of %zu test proteins, once for %s\n", tests.size(), file.c_str());
+        std::fprintf(stderr, "searching the corpus for relatives of %zu test proteins, once for %s\n", tests.size(),
+                     file.c_str());
     std::map<std::string, Protein> relatives;
     for (auto const& path : corpus) {
         auto database = path;
@@ -122,7 +126,8 @@ std::filesystem::path find_test_relatives(std::span<std::filesystem::path const>
 
 #else
 
-std::filesystem::path find_test_relatives(std::span<std::filesystem::path const>, std::filesystem::path const&, int, bool) {
+std::filesystem::path find_test_relatives(std::span<std::filesystem::path const>, std::filesystem::path const&, int,
+                                          bool) {
     throw usage_error{"this build has no database search: --exclude-relatives needs one with TAPE_WITH_SEARCH"};
 }
 

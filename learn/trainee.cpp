@@ -19,7 +19,8 @@ TransformerConfig transformer_of(TraineeOptions const& options) {
 }
 
 TapeLstmConfig lstm_of(TraineeOptions const& options) {
-    if (options.heads || options.feed_forward) throw usage_error{"--heads and --feed-forward say nothing to --model lstm"};
+    if (options.heads || options.feed_forward)
+        throw usage_error{"--heads and --feed-forward say nothing to --model lstm"};
     TapeLstmConfig config = tape_lstm_preset(options.size);
     if (options.hidden) config.hidden = options.hidden;
     if (options.layers) config.layers = options.layers;

@@ -25,7 +25,8 @@ class Trainee {
     /// Reads the parameters anew, after each change of them.
     virtual void refresh() = 0;
     /// As `answer` of learn/objective.hpp.
-    [[nodiscard]] virtual Score answer(std::span<Exercise const> examples, std::int64_t letters, std::int64_t columns) = 0;
+    [[nodiscard]] virtual Score answer(std::span<Exercise const> examples, std::int64_t letters,
+                                       std::int64_t columns) = 0;
     /// Floating-point operations of the matrix products, forward and backward, of a step on these examples.
     [[nodiscard]] virtual double operations(std::span<Exercise const> examples) const = 0;
 
@@ -35,7 +36,8 @@ class Trainee {
     [[nodiscard]] virtual std::string kind() const = 0;
     [[nodiscard]] virtual std::string description() const = 0;
     /// Writes DIR/config.json and DIR/model.safetensors, float32.
-    virtual void save(std::filesystem::path const& directory, std::map<std::string, std::string> const& metadata) const = 0;
+    virtual void save(std::filesystem::path const& directory,
+                      std::map<std::string, std::string> const& metadata) const = 0;
 };
 
 std::int64_t parameter_count(Trainee const& trainee);
@@ -47,7 +49,8 @@ struct TraineeOptions {
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0;
     std::uint64_t seed = 0;
 };
-/// A fresh network. @throws usage_error for an unknown or impossible size, or an objective that it cannot be trained for
+/// A fresh network. @throws usage_error for an unknown or impossible size, or an objective that it cannot be trained
+/// for
 std::unique_ptr<Trainee> make_trainee(TraineeOptions const& options, at::Device device, at::ScalarType precision);
 
 } // namespace tape

@@ -19,22 +19,21 @@ TAPE_INLINE void turn_token(Value* head, float const* bias, float const* cos, fl
     }
 }
 
-template <typename Value>
-TAPE_INLINE void turn_all_rows(TurnRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void turn_all_rows(TurnRows<Value> const& work) {
     std::size_t const half = work.size / 2, width = work.heads * work.size;
     for (std::size_t row = 0; row < work.rows; ++row) {
         Value* const token = work.qkv + row * 3 * width;
         auto const place = static_cast<std::size_t>(work.positions[row]) * half;
         for (std::size_t head = 0; head < 2 * work.heads; ++head)
-            turn_token(token + head * work.size, work.bias + head * work.size, work.cos + place, work.sin + place, half);
+            turn_token(token + head * work.size, work.bias + head * work.size, work.cos + place, work.sin + place,
+                       half);
         Value* const values = token + 2 * width;
         float const* const bias = work.bias + 2 * width;
         for (std::size_t i = 0; i < width; ++i) values[i] = rounded<Value>(to_float(values[i]) + bias[i]);
     }
 }
 
-template <typename Value>
-TAPE_INLINE void turn_rows_back(TurnBack const& head, Value* out) {
+template <typename Value> TAPE_INLINE void turn_rows_back(TurnBack const& head, Value* out) {
     std::size_t const half = head.size / 2;
     for (std::size_t row = 0; row < head.rows; ++row) {
         float const* const in = head.in + row * head.size;
@@ -72,8 +71,7 @@ TAPE_INLINE Moments moments_of(float const* x, std::size_t width, double epsilon
     return {mean, static_cast<float>(1.0 / std::sqrt(static_cast<double>(variance) + epsilon))};
 }
 
-template <typename Value>
-TAPE_INLINE void add_and_normalise_all(SumRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void add_and_normalise_all(SumRows<Value> const& work) {
     std::size_t const width = work.width;
     for (std::size_t row = 0; row < work.rows; ++row) {
         float const* const x = work.x + row * width;
@@ -91,8 +89,7 @@ TAPE_INLINE void add_and_normalise_all(SumRows<Value> const& work) {
     }
 }
 
-template <typename Value>
-TAPE_INLINE void norm_gradient_of_rows(NormGradientRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void norm_gradient_of_rows(NormGradientRows<Value> const& work) {
     std::size_t const width = work.width;
     auto const share = 1.0F / static_cast<float>(width);
     for (std::size_t row = 0; row < work.rows; ++row) {
@@ -104,7 +101,8 @@ TAPE_INLINE void norm_gradient_of_rows(NormGradientRows<Value> const& work) {
         Floats sums{}, products{}, value, change, weight, total;
         for (std::size_t k = 0; k < width; k += lanes) {
             std::size_t const count = std::min(lanes, width - k);
-            load_some(value, x + k, count), load_some(change, gradient + k, count), load_some(weight, work.weight + k, count);
+            load_some(value, x + k, count), load_some(change, gradient + k, count),
+                load_some(weight, work.weight + k, count);
             value = (value - mean) * scale; // what stands behind the row has no gradient
             Floats const weighted = change * weight;
             sums += weighted, products += weighted * value;
@@ -116,7 +114,8 @@ TAPE_INLINE void norm_gradient_of_rows(NormGradientRows<Value> const& work) {
         float const mean_gradient = sum_of(sums) * share, mean_product = sum_of(products) * share;
         for (std::size_t k = 0; k < width; k += lanes) {
             std::size_t const count = std::min(lanes, width - k);
-            load_some(value, x + k, count), load_some(change, gradient + k, count), load_some(weight, work.weight + k, count);
+            load_some(value, x + k, count), load_some(change, gradient + k, count),
+                load_some(weight, work.weight + k, count);
             value = (value - mean) * scale;
             load_some(total, stream + k, count);
             total += (change * weight - mean_gradient - value * mean_product) * scale;
@@ -142,8 +141,7 @@ TAPE_INLINE Gelu gelu_of(Floats const& u) {
     return {u < 0.0F ? tail : 1.0F - tail, power * density_at_zero};
 }
 
-template <typename Value>
-TAPE_INLINE void gelu_of_rows(GeluRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void gelu_of_rows(GeluRows<Value> const& work) {
     for (std::size_t row = 0; row < work.rows; ++row)
         for (std::size_t k = 0; k < work.width; k += lanes) {
             std::size_t const count = std::min(lanes, work.width - k), place = row * work.width + k;
@@ -155,8 +153,7 @@ TAPE_INLINE void gelu_of_rows(GeluRows<Value> const& work) {
         }
 }
 
-template <typename Value>
-TAPE_INLINE void gelu_gradient_of_rows(GeluGradientRows<Value> const& work) {
+template <typename Value> TAPE_INLINE void gelu_gradient_of_rows(GeluGradientRows<Value> const& work) {
     auto const& forward = work.forward;
     for (std::size_t row = 0; row < forward.rows; ++row)
         for (std::size_t k = 0; k < forward.width; k += lanes) {
@@ -182,7 +179,8 @@ TAPE_INLINE void add_columns(Value const* in, std::size_t rows, std::size_t widt
 }
 
 /// Weights of 16 scores, and the gradient of the scores.
-TAPE_INLINE void score_gradient(float const* scores, float const* products, float level, float dot, Floats& weight, Floats& gradient) {
+TAPE_INLINE void score_gradient(float const* scores, float const* products, float level, float dot, Floats& weight,
+                                Floats& gradient) {
     load(weight, scores), load(gradient, products);
     weight -= level;
     weight = weight < 0.0F ? weight : Floats{}; // scores of no key, which nobody reads, may lie above
@@ -202,9 +200,10 @@ TAPE_INLINE void attention_gradient_of_rows(AttentionGradientRows const& work) {
         std::size_t const first = row * work.stride, second = first + work.stride;
         for (std::size_t j = 0; j < work.padded; j += lanes) {
             Floats weight[2], gradient[2];
-            score_gradient(work.scores + first + j, work.products + first + j, work.level[row], work.dot[row], weight[0], gradient[0]);
-            score_gradient(work.scores + second + j, work.products + second + j, work.level[row + 1], work.dot[row + 1], weight[1],
-                           gradient[1]);
+            score_gradient(work.scores + first + j, work.products + first + j, work.level[row], work.dot[row],
+                           weight[0], gradient[0]);
+            score_gradient(work.scores + second + j, work.products + second + j, work.level[row + 1], work.dot[row + 1],
+                           weight[1], gradient[1]);
             if (work.gradient == nullptr) {
                 store(work.scores + first + j, weight[0]), store(work.scores + second + j, weight[1]);
                 store(work.products + first + j, gradient[0]), store(work.products + second + j, gradient[1]);
@@ -230,8 +229,10 @@ TAPE_KERNEL(gelu, gelu_of_rows, (GeluRows<float> const& work), (work))
 TAPE_KERNEL(gelu, gelu_of_rows, (GeluRows<BFloat16Bits> const& work), (work))
 TAPE_KERNEL(gelu_gradient, gelu_gradient_of_rows, (GeluGradientRows<float> const& work), (work))
 TAPE_KERNEL(gelu_gradient, gelu_gradient_of_rows, (GeluGradientRows<BFloat16Bits> const& work), (work))
-TAPE_KERNEL(columns, add_columns, (float const* in, std::size_t rows, std::size_t width, float* sums), (in, rows, width, sums))
-TAPE_KERNEL(columns, add_columns, (BFloat16Bits const* in, std::size_t rows, std::size_t width, float* sums), (in, rows, width, sums))
+TAPE_KERNEL(columns, add_columns, (float const* in, std::size_t rows, std::size_t width, float* sums),
+            (in, rows, width, sums))
+TAPE_KERNEL(columns, add_columns, (BFloat16Bits const* in, std::size_t rows, std::size_t width, float* sums),
+            (in, rows, width, sums))
 TAPE_KERNEL(attention_gradient, attention_gradient_of_rows, (AttentionGradientRows const& work), (work))
 
 } // namespace
@@ -248,8 +249,12 @@ void gelu_rows(GeluRows<float> const& work) { gelu_chosen(work); }
 void gelu_rows(GeluRows<BFloat16Bits> const& work) { gelu_chosen(work); }
 void gelu_gradient(GeluGradientRows<float> const& work) { gelu_gradient_chosen(work); }
 void gelu_gradient(GeluGradientRows<BFloat16Bits> const& work) { gelu_gradient_chosen(work); }
-void add_column_sums(float const* in, std::size_t rows, std::size_t width, float* sums) { columns_chosen(in, rows, width, sums); }
-void add_column_sums(BFloat16Bits const* in, std::size_t rows, std::size_t width, float* sums) { columns_chosen(in, rows, width, sums); }
+void add_column_sums(float const* in, std::size_t rows, std::size_t width, float* sums) {
+    columns_chosen(in, rows, width, sums);
+}
+void add_column_sums(BFloat16Bits const* in, std::size_t rows, std::size_t width, float* sums) {
+    columns_chosen(in, rows, width, sums);
+}
 void attention_gradient(AttentionGradientRows const& work) { attention_gradient_chosen(work); }
 
 void transpose_rows(BFloat16Bits const* in, std::size_t stride, std::size_t rows, std::size_t size, BFloat16Bits* out,

@@ -18,22 +18,19 @@
 namespace tape {
 namespace {
 
-// oneDNN compiles a product anew for every number of rows: few are used. Rows behind the last token are zero on the way in, and their
-// gradients are.
+// oneDNN compiles a product anew for every number of rows: few are used. Rows behind the last token are zero on the way
+// in, and their gradients are.
 constexpr std::int64_t round_rows = 256;
 
-template <typename Value>
-Value const* values_of(at::Tensor const& tensor) {
+template <typename Value> Value const* values_of(at::Tensor const& tensor) {
     return static_cast<Value const*>(tensor.const_data_ptr());
 }
-template <typename Value>
-Value* places_of(at::Tensor const& tensor) {
+template <typename Value> Value* places_of(at::Tensor const& tensor) {
     return static_cast<Value*>(tensor.mutable_data_ptr());
 }
 
 /// Calls body(Value{}, ...) for the type of a tensor's values.
-template <typename Body>
-void for_type(at::ScalarType type, Body const& body) {
+template <typename Body> void for_type(at::ScalarType type, Body const& body) {
     if (type == at::kBFloat16)
         body(BFloat16Bits{});
     else
@@ -57,7 +54,9 @@ class ColumnSums {
     ColumnSums(std::size_t kinds, std::int64_t width) : kinds_{kinds}, width_{static_cast<std::size_t>(width)} {
         values_.assign(static_cast<std::size_t>(at::get_num_threads()) * kinds_ * width_, 0.0F);
     }
-    [[nodiscard]] float* of(std::size_t chunk, std::size_t kind) { return values_.data() + (chunk * kinds_ + kind) * width_; }
+    [[nodiscard]] float* of(std::size_t chunk, std::size_t kind) {
+        return values_.data() + (chunk * kinds_ + kind) * width_;
+    }
     void add_to(std::size_t kind, at::Tensor const& gradient) {
         float* const to = gradient.mutable_data_ptr<float>();
         for (std::size_t chunk = 0; chunk * kinds_ * width_ < values_.size(); ++chunk)
@@ -84,28 +83,28 @@ struct NormParameters {
 };
 
 template <typename Value>
-void add_and_normalise(at::Tensor const& x, at::Tensor const& delta, at::Tensor const& delta_bias, at::Tensor const& sum,
-                       NormParameters const* norm, double epsilon, at::Tensor const& normed) {
+void add_and_normalise(at::Tensor const& x, at::Tensor const& delta, at::Tensor const& delta_bias,
+                       at::Tensor const& sum, NormParameters const* norm, double epsilon, at::Tensor const& normed) {
     std::size_t const width = width_of(x);
     for_chunks(x.size(0), [&](std::size_t, std::int64_t first, std::int64_t rows) {
         auto const place = static_cast<std::size_t>(first) * width;
-        add_rows_and_normalise(SumRows<Value>{
-            .x = values_of<float>(x) + place,
-            .delta = delta.defined() ? values_of<Value>(delta) + place : nullptr,
-            .delta_bias = delta.defined() ? values_of<float>(delta_bias) : nullptr,
-            .sum = sum.defined() ? places_of<float>(sum) + place : nullptr,
-            .weight = norm ? values_of<float>(norm->weight) : nullptr,
-            .bias = norm ? values_of<float>(norm->bias) : nullptr,
-            .epsilon = epsilon,
-            .normed = norm ? places_of<Value>(normed) + place : nullptr,
-            .rows = static_cast<std::size_t>(rows),
-            .width = width});
+        add_rows_and_normalise(SumRows<Value>{.x = values_of<float>(x) + place,
+                                              .delta = delta.defined() ? values_of<Value>(delta) + place : nullptr,
+                                              .delta_bias = delta.defined() ? values_of<float>(delta_bias) : nullptr,
+                                              .sum = sum.defined() ? places_of<float>(sum) + place : nullptr,
+                                              .weight = norm ? values_of<float>(norm->weight) : nullptr,
+                                              .bias = norm ? values_of<float>(norm->bias) : nullptr,
+                                              .epsilon = epsilon,
+                                              .normed = norm ? places_of<Value>(normed) + place : nullptr,
+                                              .rows = static_cast<std::size_t>(rows),
+                                              .width = width});
     });
 }
 
-/// Backward of a norm into the residual stream. @param below  gradient of the bias that was added to the stream just before; may be undefined
-void backward_norm(at::Tensor const& x, NormParameters norm, double epsilon, at::Tensor const& gradient, at::Tensor const& stream,
-                   at::Tensor const& lowered, at::Tensor const& below) {
+/// Backward of a norm into the residual stream. @param below  gradient of the bias that was added to the stream just
+/// before; may be undefined
+void backward_norm(at::Tensor const& x, NormParameters norm, double epsilon, at::Tensor const& gradient,
+                   at::Tensor const& stream, at::Tensor const& lowered, at::Tensor const& below) {
     ColumnSums sums{3, x.size(1)};
     std::size_t const width = width_of(x);
     for_type(lowered.scalar_type(), [&](auto value) {
@@ -142,7 +141,8 @@ void add_bias_gradient(at::Tensor const& bias, at::Tensor const& gradient) {
 }
 
 template <typename Value>
-GeluRows<Value> gelu_work(at::Tensor const& in, at::Tensor const& bias, at::Tensor const& out, std::int64_t first, std::int64_t rows) {
+GeluRows<Value> gelu_work(at::Tensor const& in, at::Tensor const& bias, at::Tensor const& out, std::int64_t first,
+                          std::int64_t rows) {
     auto const width = width_of(in), place = static_cast<std::size_t>(first) * width;
     return {.in = values_of<Value>(in) + place,
             .bias = values_of<float>(bias),
@@ -152,7 +152,8 @@ GeluRows<Value> gelu_work(at::Tensor const& in, at::Tensor const& bias, at::Tens
 }
 
 /// The table's gradient: rows of one token added up, each column by one thread.
-void add_embedding_gradient(at::Tensor const& table, at::Tensor const& tokens, at::Tensor const& stream, std::int64_t count) {
+void add_embedding_gradient(at::Tensor const& table, at::Tensor const& tokens, at::Tensor const& stream,
+                            std::int64_t count) {
     float* const to = table.grad().mutable_data_ptr<float>();
     auto const* const from = values_of<float>(stream);
     auto const* const ids = values_of<std::int64_t>(tokens);
@@ -211,7 +212,8 @@ at::Tensor TrainingPass::forward(PackedTokens const& batch) {
     model_->extend_rotary(batch.longest());
     std::vector<std::int64_t> positions(static_cast<std::size_t>(rows_), 0);
     for (std::size_t s = 0; s < batch.count(); ++s)
-        for (std::int64_t t = starts_[s]; t < starts_[s + 1]; ++t) positions[static_cast<std::size_t>(t)] = t - starts_[s];
+        for (std::int64_t t = starts_[s]; t < starts_[s + 1]; ++t)
+            positions[static_cast<std::size_t>(t)] = t - starts_[s];
     positions_ = at::tensor(positions, at::kLong), token_ids_ = at::tensor(batch.tokens, at::kLong);
     at::Tensor x = layers_.front().first.slice(0, 0, tokens_);
     at::index_select_out(x, model_->embedding(), 0, token_ids_);
@@ -226,16 +228,17 @@ void TrainingPass::forward_layer(std::size_t index) {
     auto const& config = model_->config();
     auto const heads = static_cast<std::size_t>(config.heads), size = static_cast<std::size_t>(config.head_size());
     auto const [cos, sin] = model_->rotary();
-    at::Tensor const qkv = rows_of(state.qkv), mixed = rows_of(state.mixed), up = rows_of(state.up), delta = rows_of(delta_),
-                     wide = rows_of(wide_);
+    at::Tensor const qkv = rows_of(state.qkv), mixed = rows_of(state.mixed), up = rows_of(state.up),
+                     delta = rows_of(delta_), wide = rows_of(wide_);
     for_type(model_->compute_type(), [&](auto value) {
         using Value = decltype(value);
         NormParameters const norm{weights.norm_weight, weights.norm_bias};
         if (index == 0)
-            add_and_normalise<Value>(rows_of(state.first), {}, {}, {}, &norm, config.norm_epsilon, rows_of(state.normed));
+            add_and_normalise<Value>(rows_of(state.first), {}, {}, {}, &norm, config.norm_epsilon,
+                                     rows_of(state.normed));
         else
-            add_and_normalise<Value>(rows_of(layers_[index - 1].middle), delta, layer(index - 1).down_bias, rows_of(state.first), &norm,
-                                     config.norm_epsilon, rows_of(state.normed));
+            add_and_normalise<Value>(rows_of(layers_[index - 1].middle), delta, layer(index - 1).down_bias,
+                                     rows_of(state.first), &norm, config.norm_epsilon, rows_of(state.normed));
         multiply(qkv, rows_of(state.normed), state.qkv_weight.t());
         for_chunks(rows_, [&](std::size_t, std::int64_t first, std::int64_t rows) {
             turn_rows(TurnRows<Value>{.qkv = places_of<Value>(qkv) + static_cast<std::size_t>(first) * 3 * heads * size,
@@ -247,11 +250,12 @@ void TrainingPass::forward_layer(std::size_t index) {
                                       .heads = heads,
                                       .size = size});
         });
-        packed_attention(qkv.view({rows_, 3, config.heads, config.head_size()}), starts_, config.causal, mixed, state.levels);
+        packed_attention(qkv.view({rows_, 3, config.heads, config.head_size()}), starts_, config.causal, mixed,
+                         state.levels);
         multiply(delta, mixed, state.output_weight.t());
         NormParameters const ffn_norm{weights.ffn_norm_weight, weights.ffn_norm_bias};
-        add_and_normalise<Value>(rows_of(state.first), delta, weights.output_bias, rows_of(state.middle), &ffn_norm, config.norm_epsilon,
-                                 rows_of(state.ffn_normed));
+        add_and_normalise<Value>(rows_of(state.first), delta, weights.output_bias, rows_of(state.middle), &ffn_norm,
+                                 config.norm_epsilon, rows_of(state.ffn_normed));
         multiply(up, rows_of(state.ffn_normed), state.up_weight.t());
         for_chunks(rows_, [&](std::size_t, std::int64_t first, std::int64_t rows) {
             gelu_rows(gelu_work<Value>(up, weights.up_bias, wide, first, rows));
@@ -280,15 +284,16 @@ void TrainingPass::backward_layer(std::size_t index) {
 void TrainingPass::backward_feed_forward(std::size_t index) {
     auto const& state = layers_[index];
     auto const& weights = layer(index);
-    at::Tensor const lowered = rows_of(lowered_), up = rows_of(state.up), gated = rows_of(gated_), wide = rows_of(wide_),
-                     narrow = rows_of(narrow_);
+    at::Tensor const lowered = rows_of(lowered_), up = rows_of(state.up), gated = rows_of(gated_),
+                     wide = rows_of(wide_), narrow = rows_of(narrow_);
     multiply(gated, lowered, state.down_weight);
     ColumnSums sums{1, up.size(1)};
     for_type(up.scalar_type(), [&](auto value) {
         using Value = decltype(value);
         for_chunks(rows_, [&](std::size_t chunk, std::int64_t first, std::int64_t rows) {
             gelu_gradient(GeluGradientRows<Value>{.forward = gelu_work<Value>(up, weights.up_bias, wide, first, rows),
-                                                  .gradient = places_of<Value>(gated) + static_cast<std::size_t>(first) * width_of(up),
+                                                  .gradient = places_of<Value>(gated) +
+                                                              static_cast<std::size_t>(first) * width_of(up),
                                                   .sums = sums.of(chunk, 0)});
         });
     });
@@ -296,8 +301,8 @@ void TrainingPass::backward_feed_forward(std::size_t index) {
     add_weight_gradient(weights.down_weight, lowered, wide);
     multiply(narrow, gated, state.up_weight);
     add_weight_gradient(weights.up_weight, gated, rows_of(state.ffn_normed));
-    backward_norm(rows_of(state.middle), {weights.ffn_norm_weight, weights.ffn_norm_bias}, model_->config().norm_epsilon, narrow,
-                  rows_of(stream_), lowered, weights.output_bias);
+    backward_norm(rows_of(state.middle), {weights.ffn_norm_weight, weights.ffn_norm_bias},
+                  model_->config().norm_epsilon, narrow, rows_of(stream_), lowered, weights.output_bias);
 }
 
 void TrainingPass::backward_attention(std::size_t index) {
@@ -305,7 +310,8 @@ void TrainingPass::backward_attention(std::size_t index) {
     auto const& weights = layer(index);
     auto const& config = model_->config();
     auto const [cos, sin] = model_->rotary();
-    at::Tensor const lowered = rows_of(lowered_), narrow = rows_of(narrow_), qkv = rows_of(qkv_), mixed = rows_of(state.mixed);
+    at::Tensor const lowered = rows_of(lowered_), narrow = rows_of(narrow_), qkv = rows_of(qkv_),
+                     mixed = rows_of(state.mixed);
     multiply(narrow, lowered, state.output_weight);
     add_weight_gradient(weights.output_weight, lowered, mixed);
     std::vector<std::int64_t> const shape{rows_, 3, config.heads, config.head_size()};
@@ -320,8 +326,8 @@ void TrainingPass::backward_attention(std::size_t index) {
     add_bias_gradient(weights.qkv_bias, qkv);
     multiply(narrow, qkv, state.qkv_weight);
     add_weight_gradient(weights.qkv_weight, qkv, rows_of(state.normed));
-    backward_norm(rows_of(state.first), {weights.norm_weight, weights.norm_bias}, config.norm_epsilon, narrow, rows_of(stream_), lowered,
-                  index > 0 ? layer(index - 1).down_bias : at::Tensor{});
+    backward_norm(rows_of(state.first), {weights.norm_weight, weights.norm_bias}, config.norm_epsilon, narrow,
+                  rows_of(stream_), lowered, index > 0 ? layer(index - 1).down_bias : at::Tensor{});
 }
 
 } // namespace tape

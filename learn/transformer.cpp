@@ -281,7 +281,8 @@ Transformer::Attended Transformer::attend(Layer const& layer, at::Tensor const& 
                                           bool keep_probabilities) const {
     std::int64_t const batch = x.size(0), length = x.size(1), heads = config_.heads, size = config_.head_size();
     at::Tensor const normed = norm(x, layer.norm_weight, layer.norm_bias, config_.norm_epsilon);
-    at::Tensor const packed = linear(normed, layer.qkv, layer.qkv_weight, layer.qkv_bias).view({batch, length, 3, heads, size});
+    at::Tensor const packed =
+        linear(normed, layer.qkv, layer.qkv_weight, layer.qkv_bias).view({batch, length, 3, heads, size});
     auto const parts = rotate(packed, rotary_cos_, rotary_sin_).unbind(2); // each B x T x heads x size
     at::Tensor const q = parts[0].transpose(1, 2), k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);
     double const scale = 1.0 / std::sqrt(static_cast<double>(size));

@@ -71,8 +71,8 @@ class Transformer {
     [[nodiscard]] Output forward(TokenBatch const& batch, ForwardOptions const& options) const;
     [[nodiscard]] Output forward(TokenBatch const& batch) const { return forward(batch, {}); }
 
-    /// For inference on the CPU: brings the matrices into the layout of `PackedLinear` and lets go of the originals, so that
-    /// from here on only `forward`, `forward_packed` and `logits` may be called.
+    /// For inference on the CPU: brings the matrices into the layout of `PackedLinear` and lets go of the originals, so
+    /// that from here on only `forward`, `forward_packed` and `logits` may be called.
     void pack();
     /// Room for rotary positions; before `forward_packed` is called, which may then run in several threads.
     void extend_rotary(std::int64_t length) const;
@@ -91,12 +91,12 @@ class Transformer {
     [[nodiscard]] std::vector<Parameter> parameters() const;
 
     struct Layer {
-        at::Tensor norm_weight, norm_bias;         // D
-        at::Tensor qkv_weight, qkv_bias;           // 3D x D, 3D
-        at::Tensor output_weight, output_bias;     // D x D, D
-        at::Tensor ffn_norm_weight, ffn_norm_bias; // D
-        at::Tensor up_weight, up_bias;             // F x D, F
-        at::Tensor down_weight, down_bias;         // D x F, D
+        at::Tensor norm_weight, norm_bias;          // D
+        at::Tensor qkv_weight, qkv_bias;            // 3D x D, 3D
+        at::Tensor output_weight, output_bias;      // D x D, D
+        at::Tensor ffn_norm_weight, ffn_norm_bias;  // D
+        at::Tensor up_weight, up_bias;              // F x D, F
+        at::Tensor down_weight, down_bias;          // D x F, D
         PackedLinear qkv{}, output{}, up{}, down{}; // after pack()
     };
     // What learn/training_pass.cpp reads.

@@ -30,14 +30,18 @@ double TransformerTrainee::operations(std::span<Exercise const> examples) const 
         auto const length = static_cast<double>(example.tokens.size());
         auto const asked = static_cast<double>(example.letter_places.size() + example.column_places.size());
         double const scores = (config.causal ? 2 : 4) * length * length * d;
-        forward += config.layers * (2 * length * (4 * d * d + 2 * d * f) + scores) + 2 * asked * d * (d + EsmTokenizer::size);
+        forward +=
+            config.layers * (2 * length * (4 * d * d + 2 * d * f) + scores) + 2 * asked * d * (d + EsmTokenizer::size);
     }
     return 3 * forward;
 }
 
 nlohmann::json TransformerTrainee::shape() const {
     auto const& config = model_.config();
-    return {{"hidden", config.hidden}, {"layers", config.layers}, {"heads", config.heads}, {"feed_forward", config.feed_forward_size()}};
+    return {{"hidden", config.hidden},
+            {"layers", config.layers},
+            {"heads", config.heads},
+            {"feed_forward", config.feed_forward_size()}};
 }
 
 std::string TransformerTrainee::description() const {
@@ -46,10 +50,12 @@ std::string TransformerTrainee::description() const {
            "of protein sequences with rotary positions: " + std::to_string(config.layers) + " layers, hidden size " +
            std::to_string(config.hidden) + ", " + std::to_string(config.heads) + " heads, feed-forward " +
            std::to_string(config.feed_forward_size()) +
-           ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's `EsmForMaskedLM`.";
+           ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
+           "`EsmForMaskedLM`.";
 }
 
-void TransformerTrainee::save(std::filesystem::path const& directory, std::map<std::string, std::string> const& metadata) const {
+void TransformerTrainee::save(std::filesystem::path const& directory,
+                              std::map<std::string, std::string> const& metadata) const {
     save_transformer(directory, model_, at::kFloat, metadata);
 }
 

@@ -9,7 +9,8 @@ namespace tape {
 /// A Transformer: on the CPU by `TrainingPass`, elsewhere by autograd.
 class TransformerTrainee : public Trainee {
   public:
-    TransformerTrainee(TransformerConfig const& config, std::uint64_t seed, at::Device device, at::ScalarType precision);
+    TransformerTrainee(TransformerConfig const& config, std::uint64_t seed, at::Device device,
+                       at::ScalarType precision);
 
     [[nodiscard]] std::vector<Parameter> parameters() const override { return model_.parameters(); }
     void refresh() override;
@@ -18,7 +19,8 @@ class TransformerTrainee : public Trainee {
     [[nodiscard]] nlohmann::json shape() const override;
     [[nodiscard]] std::string kind() const override { return "Transformer"; }
     [[nodiscard]] std::string description() const override;
-    void save(std::filesystem::path const& directory, std::map<std::string, std::string> const& metadata) const override;
+    void save(std::filesystem::path const& directory,
+              std::map<std::string, std::string> const& metadata) const override;
 
   private:
     Transformer model_;

@@ -190,9 +190,12 @@ void UniRep::step(at::Tensor const& product, at::Tensor const& table, at::Tensor
                   at::Tensor const& parents, State& next) const {
     std::int64_t const n = config_.units, count = product.size(0);
     if (product.is_cpu()) {
-        auto const indices = [](at::Tensor const& t) { return t.defined() ? t.const_data_ptr<std::int64_t>() : nullptr; };
+        auto const indices = [](at::Tensor const& t) {
+            return t.defined() ? t.const_data_ptr<std::int64_t>() : nullptr;
+        };
         at::Tensor const values = product.contiguous();
-        auto const inputs = row_pointers(table, count, indices(rows)), cells = row_pointers(cell, count, indices(parents));
+        auto const inputs = row_pointers(table, count, indices(rows)),
+                   cells = row_pointers(cell, count, indices(parents));
         next.cell.push_back(at::empty({count, n}, cell.options()));
         next.hidden.push_back(at::empty({count, n}, cell.options()));
         if (precision_ == at::kFloat)
