@@ -5,12 +5,13 @@
 #
 # Needs the UniRep weights (tape-data fetch unirep --accept-licence; CC BY-NC 4.0) and Swiss-Prot (fetched when absent).
 # Alignments: two rounds over the whole of Swiss-Prot (the bundled family for fluorescence). Runs, by their names in the tables:
-#   residues    secondary structure and contacts, RESIDUE_TRAIN (default 1000; contacts have 763) training proteins
+#   residues    secondary structure, RESIDUE_TRAIN (default 2000) training proteins
+#   contacts    contacts, all 763
 #   proteins    remote homology and stability, PROTEIN_TRAIN (default 1000)
 #   gfp         fluorescence, every training protein
 #   unaligned   remote homology and stability, every training protein; without alignments, whose searches would take days
-# with one-hot, alignment, UniRep and their union, the last without those that need alignments; then the same with --head strong, named
-# NAME-strong (not contacts, which have one head; of unaligned only stability).
+# with one-hot, alignment, UniRep and their union, the last without those that need alignments. NAME-strong is the same with
+# --head strong (secondary structure, fluorescence, and of `unaligned` stability; contacts have one head).
 # Writes docs/results/finding.md (headline values beside TAPE's), finding.tsv (every metric) and finding_verdict.txt (what each run says
 # of alignment against language model); the HTML pages stay in WORK_DIR.
 set -euo pipefail
@@ -43,8 +44,9 @@ compare() {
   runs+=("$run")
 }
 arms=onehot,msa,unirep
-compare residues $arms secondary_structure,contact "${RESIDUE_TRAIN:-1000}"
-compare residues-strong $arms secondary_structure "${RESIDUE_TRAIN:-1000}" --head strong
+compare residues $arms secondary_structure "${RESIDUE_TRAIN:-2000}"
+compare residues-strong $arms secondary_structure "${RESIDUE_TRAIN:-2000}" --head strong
+compare contacts $arms contact 2000
 compare proteins $arms remote_homology,stability "${PROTEIN_TRAIN:-1000}"
 compare gfp $arms fluorescence all
 compare gfp-strong $arms fluorescence all --head strong
