@@ -4,6 +4,7 @@
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,8 +15,9 @@ namespace {
 
 /// Above any preset of xz (-9 needs 65 MiB), below what would hurt; a hostile header may ask for 4 GiB.
 constexpr std::uint64_t xz_memory_limit = std::uint64_t{1} << 30;
-/// `zstd --long=31`, the most its command line offers.
-constexpr int zstd_window_log_limit = 31;
+/// The same for the window of `zstd --long=30`; the library reserves what a header asks for before it has seen any
+/// data.
+constexpr int zstd_window_log_limit = 30;
 
 [[noreturn]] void truncated(RawInput const& input, char const* format) {
     throw data_error{input.name() + ": truncated " + format + " stream: it ends after " +
@@ -152,7 +154,7 @@ class ZstdDecoder final : public Decoder {
             }
             ZSTD_inBuffer source{input_.data(), input_.size(), 0};
             std::size_t const status = ZSTD_decompressStream(stream_.get(), &output, &source);
-            if (ZSTD_isError(status)) damaged(input_, "zstd", ZSTD_getErrorName(status));
+            if (ZSTD_isError(status)) damaged(input_, "zstd", reason(status));
             input_.consume(source.pos);
             inside_frame_ = status != 0;
         }
@@ -160,11 +162,17 @@ class ZstdDecoder final : public Decoder {
     }
 
   private:
+    static std::string reason(std::size_t status) {
+        if (ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge)
+            return "its window needs more than 1 GiB of memory";
+        return ZSTD_getErrorName(status);
+    }
+
     /// With all input taken, plain bytes may still wait inside the library.
     bool flushed(ZSTD_outBuffer& output) {
         ZSTD_inBuffer nothing{nullptr, 0, 0};
         std::size_t const status = ZSTD_decompressStream(stream_.get(), &output, &nothing);
-        if (ZSTD_isError(status)) damaged(input_, "zstd", ZSTD_getErrorName(status));
+        if (ZSTD_isError(status)) damaged(input_, "zstd", reason(status));
         inside_frame_ = status != 0;
         return output.pos > 0 || !inside_frame_;
     }

@@ -107,6 +107,17 @@ TEST_F(Io, SkippableFramesOfPzstdAreSkipped) {
     EXPECT_EQ(read_text(file("skippable", frame + packed + frame + packed)), "text\ntext\n");
 }
 
+/// A header alone (RFC 8878, 3.1.1.1.2): windows of 1 GiB are taken, one of 2 GiB is refused before memory is.
+TEST_F(Io, AZstdWindowOfMoreThanAGibibyteIsRefused) {
+    std::string const empty_block{"\x01\x00\x00", 3};
+    EXPECT_EQ(read_text(file("large", std::string{"\x28\xb5\x2f\xfd\x00\xa0", 6} + empty_block)), "");
+    auto const path = file("huge", std::string{"\x28\xb5\x2f\xfd\x00\xa8", 6} + empty_block);
+    auto const outcome = test::outcome_of([&] { read_text(path); });
+    EXPECT_EQ(outcome.code, exit_code::bad_data);
+    EXPECT_NE(outcome.message.find("(its window needs more than 1 GiB of memory)"), std::string::npos)
+        << outcome.message;
+}
+
 TEST_F(Io, PlainFilesOfEveryShortLengthAreReadAsTheyAre) {
     std::string const magics = "\x1f\xfd"
                                "7zXZ\x28\xb5\x2f";
