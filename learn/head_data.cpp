@@ -34,6 +34,37 @@ void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string con
                                  "; features must be finite"};
 }
 
+void check_labels(std::span<int const> labels, Eigen::Index proteins, int classes, std::string const& split) {
+    if (static_cast<Eigen::Index>(labels.size()) != proteins)
+        throw data_error{split + " split has " + std::to_string(proteins) + " feature rows but " +
+                         std::to_string(labels.size()) + " labels"};
+    for (std::size_t n = 0; n < labels.size(); ++n)
+        if (labels[n] < 0 || labels[n] >= classes)
+            throw data_error{split + " protein " + std::to_string(n) + " has the class label " +
+                             std::to_string(labels[n]) + ", outside 0.." + std::to_string(classes - 1)};
+}
+
+double accuracy(FeatureMatrix const& probabilities, std::span<int const> labels) {
+    if (labels.empty()) return 0;
+    std::size_t right = 0;
+    for (std::size_t n = 0; n < labels.size(); ++n) {
+        Eigen::Index best = 0;
+        probabilities.row(static_cast<Eigen::Index>(n)).maxCoeff(&best);
+        right += best == labels[n];
+    }
+    return static_cast<double>(right) / static_cast<double>(labels.size());
+}
+
+void check_values(std::span<double const> values, Eigen::Index proteins, std::string const& split) {
+    if (static_cast<Eigen::Index>(values.size()) != proteins)
+        throw data_error{split + " split has " + std::to_string(proteins) + " feature rows but " +
+                         std::to_string(values.size()) + " values"};
+    for (std::size_t n = 0; n < values.size(); ++n)
+        if (!std::isfinite(values[n]))
+            throw data_error{split + " protein " + std::to_string(n) + " has the value " + std::to_string(values[n]) +
+                             "; labels must be finite"};
+}
+
 std::vector<int> source_widths(HeadOptions const& options, int width) {
     if (options.source_widths.empty()) return {width};
     if (std::accumulate(options.source_widths.begin(), options.source_widths.end(), 0) != width)

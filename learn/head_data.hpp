@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,15 @@ void check_features(FeatureMatrix const& rows, int width, std::string const& spl
 
 /// As above for a matrix with one row a protein.
 void check_pooled(FeatureMatrix const& rows, Eigen::Index width, std::string const& split);
+
+/// @throws data_error naming split, protein and label where one is outside 0..classes - 1, or their number is not that
+/// of the proteins
+void check_labels(std::span<int const> labels, Eigen::Index proteins, int classes, std::string const& split);
+/// The same for values that are not finite.
+void check_values(std::span<double const> values, Eigen::Index proteins, std::string const& split);
+
+/// Share of rows whose largest value is at their label; 0 of none.
+double accuracy(FeatureMatrix const& probabilities, std::span<int const> labels);
 
 /// Columns of each source; one source where the options name none. @throws error if they do not add up to `width`.
 std::vector<int> source_widths(HeadOptions const& options, int width);

@@ -13,27 +13,6 @@ namespace {
 // Mean negative log-likelihood against lambda / 2 |W|^2, strongest first; each starts from the one before.
 constexpr double penalties[] = {0.1, 0.01, 0.001, 0.0001};
 
-void check_labels(std::span<int const> labels, Eigen::Index proteins, int classes, std::string const& split) {
-    if (static_cast<Eigen::Index>(labels.size()) != proteins)
-        throw data_error{split + " split has " + std::to_string(proteins) + " feature rows but " +
-                         std::to_string(labels.size()) + " labels"};
-    for (std::size_t n = 0; n < labels.size(); ++n)
-        if (labels[n] < 0 || labels[n] >= classes)
-            throw data_error{split + " protein " + std::to_string(n) + " has the class label " +
-                             std::to_string(labels[n]) + ", outside 0.." + std::to_string(classes - 1)};
-}
-
-double accuracy(FeatureMatrix const& probabilities, std::span<int const> labels) {
-    if (labels.empty()) return 0;
-    std::size_t right = 0;
-    for (std::size_t n = 0; n < labels.size(); ++n) {
-        Eigen::Index best = 0;
-        probabilities.row(static_cast<Eigen::Index>(n)).maxCoeff(&best);
-        right += best == labels[n];
-    }
-    return static_cast<double>(right) / static_cast<double>(labels.size());
-}
-
 } // namespace
 
 ClassFit fit_class_head(FeatureMatrix const& train, std::span<int const> train_labels, FeatureMatrix const& valid,

@@ -75,7 +75,7 @@ class ResidueNetwork {
     [[nodiscard]] virtual at::Tensor logits(PackedRows const& packed, bool train) = 0;
 
   protected:
-    HeadParameters parameters_; // NOLINT: drawn from by the networks
+    HeadParameters parameters_;
 };
 
 /// TAPE's head.

@@ -151,28 +151,23 @@ ClassFit fit_strong_class_head(std::span<RowsExample const> train, std::span<Row
     TorchThreads const scope{resolve_threads(options.threads)};
     at::Device const device = head_device(options.device);
     at::ScalarType const type = head_compute_type(device);
-    for (std::size_t n = 0; n < train.size(); ++n)
-        if (train[n].class_label < 0 || train[n].class_label >= classes)
-            throw data_error{"training protein " + std::to_string(n) + " has the class label " +
-                             std::to_string(train[n].class_label) + ", outside 0.." + std::to_string(classes - 1)};
+    auto const labels_of = [](std::span<RowsExample const> examples) {
+        std::vector<int> labels;
+        for (auto const& example : examples) labels.push_back(example.class_label);
+        return labels;
+    };
+    auto const labels = labels_of(train), valid_labels = labels_of(valid);
+    check_labels(labels, std::ssize(labels), classes, "training");
+    check_labels(valid_labels, std::ssize(valid_labels), classes, "validation");
     Splits const splits{train, valid, test, width, options, type};
     ProteinNetwork network{width, classes, options.seed, device, type};
     auto const loss = [&](at::Tensor const& outputs, std::span<std::size_t const> proteins) {
-        at::Tensor const labels = at::empty({static_cast<std::int64_t>(proteins.size())}, at::kLong);
-        for (std::size_t k = 0; k < proteins.size(); ++k)
-            labels.data_ptr<std::int64_t>()[k] = train[proteins[k]].class_label;
-        return at::cross_entropy_loss(outputs, labels.to(device));
+        at::Tensor const targets = at::empty({static_cast<std::int64_t>(proteins.size())}, at::kLong);
+        for (std::size_t k = 0; k < proteins.size(); ++k) targets.data_ptr<std::int64_t>()[k] = labels[proteins[k]];
+        return at::cross_entropy_loss(outputs, targets.to(device));
     };
-    auto const accuracy = [&](FeatureMatrix const& shares) {
-        double right = 0;
-        for (std::size_t n = 0; n < valid.size(); ++n) {
-            Eigen::Index best = 0;
-            shares.row(static_cast<Eigen::Index>(n)).maxCoeff(&best);
-            right += best == valid[n].class_label;
-        }
-        return right / static_cast<double>(valid.size());
-    };
-    auto const training = train_network(network, splits, classes, true, options, device, loss, accuracy);
+    auto const score = [&](FeatureMatrix const& shares) { return accuracy(shares, valid_labels); };
+    auto const training = train_network(network, splits, classes, true, options, device, loss, score);
     ClassFit fit;
     fit.head = head_name();
     fit.hyperparameters = training.in_words();
@@ -188,25 +183,26 @@ ValueFit fit_strong_value_head(std::span<RowsExample const> train, std::span<Row
     TorchThreads const scope{resolve_threads(options.threads)};
     at::Device const device = head_device(options.device);
     at::ScalarType const type = head_compute_type(device);
+    auto const values_of = [](std::span<RowsExample const> examples) {
+        std::vector<double> values;
+        for (auto const& example : examples) values.push_back(example.value);
+        return values;
+    };
+    auto const train_values = values_of(train), valid_values = values_of(valid);
+    check_values(train_values, std::ssize(train_values), "training");
+    check_values(valid_values, std::ssize(valid_values), "validation");
     Splits const splits{train, valid, test, width, options, type};
     double mean = 0, square = 0;
-    for (std::size_t n = 0; n < train.size(); ++n) {
-        if (!std::isfinite(train[n].value))
-            throw data_error{"training protein " + std::to_string(n) + " has the value " +
-                             std::to_string(train[n].value) + "; labels must be finite"};
-        mean += train[n].value / static_cast<double>(train.size());
-    }
-    for (auto const& example : train) square += std::pow(example.value - mean, 2) / static_cast<double>(train.size());
+    for (double const value : train_values) mean += value / static_cast<double>(train.size());
+    for (double const value : train_values) square += std::pow(value - mean, 2) / static_cast<double>(train.size());
     double const deviation = square > 0 ? std::sqrt(square) : 1;
     ProteinNetwork network{width, 1, options.seed, device, type};
     auto const loss = [&](at::Tensor const& outputs, std::span<std::size_t const> proteins) {
         at::Tensor const values = at::empty({static_cast<std::int64_t>(proteins.size()), 1}, at::kFloat);
         for (std::size_t k = 0; k < proteins.size(); ++k)
-            values.data_ptr<float>()[k] = static_cast<float>((train[proteins[k]].value - mean) / deviation);
+            values.data_ptr<float>()[k] = static_cast<float>((train_values[proteins[k]] - mean) / deviation);
         return at::mse_loss(outputs, values.to(device));
     };
-    std::vector<double> valid_values;
-    for (auto const& example : valid) valid_values.push_back(example.value);
     auto const as_values = [&](FeatureMatrix const& outputs) {
         std::vector<double> values;
         for (Eigen::Index n = 0; n < outputs.rows(); ++n)

@@ -44,16 +44,6 @@ std::string in_words(double weight) {
     return text.str();
 }
 
-void check_values(std::span<double const> values, Eigen::Index proteins, std::string const& split) {
-    if (static_cast<Eigen::Index>(values.size()) != proteins)
-        throw data_error{split + " split has " + std::to_string(proteins) + " feature rows but " +
-                         std::to_string(values.size()) + " values"};
-    for (std::size_t n = 0; n < values.size(); ++n)
-        if (!std::isfinite(values[n]))
-            throw data_error{split + " protein " + std::to_string(n) + " has the value " + std::to_string(values[n]) +
-                             "; labels must be finite"};
-}
-
 } // namespace
 
 ValueFit fit_value_head(FeatureMatrix const& train, std::span<double const> train_values, FeatureMatrix const& valid,

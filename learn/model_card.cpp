@@ -45,8 +45,8 @@ void describe_corpus(std::ostringstream& out, CorpusSummary const& corpus) {
     if (relatives)
         out << ". The first file named `" << test_relatives_name
             << "*` holds the relatives of test proteins of all tasks, also excluded: what "
-            << "the search aligns (one round, E <= 1) at " << std::lround(100 * relative_identity)
-            << "% identity or more over " << std::lround(100 * relative_coverage)
+            << "the search aligns (one round, E <= 1) at " << std::lround(100 * excluded_identity)
+            << "% identity or more over " << std::lround(100 * excluded_coverage)
             << "% of the shorter sequence, where a test protein stands for those at 90% identity to it.\n";
     else
         out << ". Proteins that are merely similar to test proteins were not excluded.\n";

@@ -65,7 +65,7 @@ bool is_relative(Hit const& hit, std::size_t query_length, std::size_t target_le
     auto const aligned =
         query_length <= target_length ? hit.query_end - hit.query_begin : hit.target_end - hit.target_begin;
     auto const shorter = static_cast<double>(std::min(query_length, target_length));
-    return hit.identity >= relative_identity && aligned >= relative_coverage * shorter;
+    return hit.identity >= excluded_identity && aligned >= excluded_coverage * shorter;
 }
 
 /// Adds what is found in one database: residues -> record.

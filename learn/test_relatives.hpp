@@ -9,7 +9,7 @@ namespace tape {
 
 /// What makes a sequence a relative of a test protein: the search aligns them (one round, E <= 1), with this identity
 /// of aligned pairs over this share of the shorter of the two.
-inline constexpr double relative_identity = 0.3, relative_coverage = 0.8;
+inline constexpr double excluded_identity = 0.3, excluded_coverage = 0.8;
 /// How the name of the file begins that `find_test_relatives` writes.
 inline constexpr std::string_view test_relatives_name = "test_relatives.";
 

@@ -239,8 +239,10 @@ TEST_F(RunFolder, a_disk_that_fills_up_in_the_middle) {
     auto longer = line("run");
     longer[static_cast<std::size_t>(std::ranges::find(longer, "--steps") - longer.begin()) + 1] = "4";
     expect_error("tape-pretrain", longer, 1,
-                 {"tape-pretrain: step 4 could not be saved; run holds a good checkpoint of step 2: make room and start the same line again\n"
-                  "  caused by: run/checkpoint.safetensors: " + over_limit},
+                 {"tape-pretrain: step 4 could not be saved; run holds a good checkpoint of step 2: make room and "
+                  "start the same line again\n"
+                  "  caused by: run/checkpoint.safetensors: " +
+                  over_limit},
                  small_disk);
     Outcome const resumed = run("tape-pretrain", longer);
     EXPECT_EQ(resumed.exit_code, 0) << resumed.err;

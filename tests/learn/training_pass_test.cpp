@@ -14,11 +14,14 @@ std::vector<Exercise> made_examples(std::uint64_t seed) {
     Random random{seed};
     std::vector<Exercise> examples;
     for (std::size_t const length : {1U, 31U, 32U, 33U, 80U, 700U, 5U}) {
-        Exercise example{.tokens = {EsmTokenizer::cls}, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}};
+        Exercise example{
+            .tokens = {EsmTokenizer::cls}, .letter_places = {}, .letters = {}, .column_places = {}, .frequencies = {}};
         for (std::size_t i = 0; i < length; ++i) {
             auto const place = static_cast<std::int64_t>(example.tokens.size());
             example.tokens.push_back(4 + static_cast<std::int64_t>(random.below(20)));
-            if (random.below(4) == 0) example.letter_places.push_back(place), example.letters.push_back(4 + static_cast<std::int64_t>(random.below(20)));
+            if (random.below(4) == 0)
+                example.letter_places.push_back(place),
+                    example.letters.push_back(4 + static_cast<std::int64_t>(random.below(20)));
             if (random.below(5) != 0) continue;
             example.column_places.push_back(place);
             for (int k = 0; k < 20; ++k) example.frequencies.push_back(k < 2 ? 0.5F : 0.0F);
@@ -50,13 +53,15 @@ class PassAgainstAutograd : public testing::TestWithParam<Case> {};
 
 TEST_P(PassAgainstAutograd, GivesTheSameLossAndGradients) {
     auto const [hidden, heads, feed_forward, causal, type] = GetParam();
-    Transformer model{{.hidden = hidden, .layers = 2, .heads = heads, .feed_forward = feed_forward, .causal = causal}, 3};
+    Transformer model{{.hidden = hidden, .layers = 2, .heads = heads, .feed_forward = feed_forward, .causal = causal},
+                      3};
     randomise(model);
     model.set_compute_type(type);
     model.require_gradients();
     auto const examples = made_examples(11);
     std::int64_t letters = 0, columns = 0;
-    for (auto const& example : examples) letters += std::ssize(example.letters), columns += std::ssize(example.column_places);
+    for (auto const& example : examples)
+        letters += std::ssize(example.letters), columns += std::ssize(example.column_places);
     // One example at a time: no padding on either side.
     Score expected, got;
     for (auto const& example : examples) expected += answer(model, std::span{&example, 1}, letters, columns, at::kCPU);
@@ -75,7 +80,8 @@ TEST_P(PassAgainstAutograd, GivesTheSameLossAndGradients) {
     std::size_t i = 0;
     for (auto const& parameter : model.parameters()) {
         at::Tensor const& wanted = gradients[i++];
-        double const size = wanted.norm().item<double>(), error = (parameter.value.grad() - wanted).norm().item<double>();
+        double const size = wanted.norm().item<double>(),
+                     error = (parameter.value.grad() - wanted).norm().item<double>();
         EXPECT_GT(size, 0) << parameter.name;
         // The bias of keys has no gradient but by rounding, so the bias of all three is measured as a whole.
         EXPECT_LT(error, tolerance * (size + 1e-4)) << parameter.name << " of norm " << size;
