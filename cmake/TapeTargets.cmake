@@ -74,7 +74,10 @@ endfunction()
 
 # Torch translation units share one lean precompiled header per target and the two-slot pool.
 function(tape_uses_torch target)
-  target_link_libraries(${target} PRIVATE torch)
+  # at::parallel_for is a template: without OpenMP in this target it runs on one thread. Eigen stays on one: the callers
+  # share out its products.
+  target_link_libraries(${target} PRIVATE torch OpenMP::OpenMP_CXX)
+  target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE)
   target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/learn/torch_pch.hpp)
   set_target_properties(${target} PROPERTIES JOB_POOL_COMPILE tape_torch_pool)
 endfunction()

@@ -2,6 +2,10 @@
 
 #include <ATen/Parallel.h>
 
+#ifndef INTRA_OP_PARALLEL
+#error "without OpenMP at::parallel_for runs on one thread and says nothing: see tape_uses_torch"
+#endif
+
 namespace tape {
 
 /// LibTorch's number of threads for a scope; restored at its end. Not nested across threads: LibTorch keeps one number
