@@ -133,7 +133,8 @@ tape::cli::Program program() {
          .placeholder = "TSV"},
         {.name = "profiles",
          .default_value = "",
-         .help = "folder of tape-msa's *.features.npz, for --objective profile and mlm+profile",
+         .help = "folder that tape-msa wrote, for --objective profile and mlm+profile: *.features.npz, and "
+                 "*.a3m for the homologs",
          .group = "Input",
          .placeholder = "DIR"},
         {.name = "output",

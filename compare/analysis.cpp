@@ -89,6 +89,7 @@ class PairingBuilder {
         for (std::size_t a = 0; a < arms_.size(); ++a) sources(a);
         for (std::size_t a = 0; a < arms_.size(); ++a) joined(a);
         for (std::size_t a = 0; a < arms_.size(); ++a) pretraining(a);
+        for (std::size_t a = 0; a < arms_.size(); ++a) models(a);
         for (std::size_t a = 0; a < arms_.size(); ++a) baseline(a);
         for (std::size_t a = 0; a < arms_.size(); ++a) other_run(a);
         return pairings_;
@@ -121,6 +122,12 @@ class PairingBuilder {
             if (role_of(arms_[b]) == ArmRole::random_model && arms_[b].run == arms_[a].run &&
                 base_of(arms_[b].sources[0]) == base_of(arms_[a].sources[0]))
                 add(a, b, Question::pretraining);
+    }
+    void models(std::size_t a) {
+        if (role_of(arms_[a]) != ArmRole::language_model) return;
+        for (std::size_t b = 0; b < a; ++b)
+            if (role_of(arms_[b]) == ArmRole::language_model && arms_[b].run == arms_[a].run)
+                add(a, b, Question::models);
     }
     void baseline(std::size_t a) {
         for (std::size_t b = 0; b < arms_.size(); ++b)

@@ -31,6 +31,7 @@ enum class Question {
     sources,     ///< alignment against a language model
     joined,      ///< a union against the better of its parts
     pretraining, ///< a language model against the same network with random weights
+    models,      ///< a language model against one named before it
     runs         ///< the same arm in another run (merged results)
 };
 

@@ -145,6 +145,8 @@ std::string question_text(Question question) {
         return "union against its better part";
     case Question::pretraining:
         return "pretrained against random weights";
+    case Question::models:
+        return "one language model against another";
     case Question::runs:
         return "same arm, another run";
     case Question::baseline:

@@ -212,8 +212,9 @@ Verdict make_verdict(Result const& result, Analysis const& analysis) {
                [](Contest const& c) { return "Joined (" + c.a + ") against the better of its parts"; });
     add_scores(verdict, contests_of(result, analysis, Question::pretraining),
                [](Contest const& c) { return "Pretraining (" + c.a + " against " + c.b + ")"; });
-    add_scores(verdict, contests_of(result, analysis, Question::runs),
-               [](Contest const& c) { return c.a + " against " + c.b; });
+    for (auto const question : {Question::models, Question::runs})
+        add_scores(verdict, contests_of(result, analysis, question),
+                   [](Contest const& c) { return c.a + " against " + c.b; });
     if (sources.empty())
         add_scores(verdict, contests_of(result, analysis, Question::baseline),
                    [](Contest const& c) { return c.a + " against " + c.b; });

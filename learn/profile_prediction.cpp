@@ -1,5 +1,6 @@
 #include "learn/profile_prediction.hpp"
 
+#include "align/msa.hpp"
 #include "data/alphabet.hpp"
 #include "data/error.hpp"
 #include "data/hash.hpp"
@@ -40,11 +41,18 @@ class FeaturesFile {
     ZipReader archive_;
 };
 
-} // namespace
+/// As alignments have it: U, B, Z, ... are unknown.
+std::string aligned_letters(std::string_view protein) { return decode_residues(encode_residues(protein)); }
 
-std::string ProfileTargets::key_of(std::string_view protein) {
-    return content_hash(decode_residues(encode_residues(protein))); // U, B, Z, ... are unknown in an alignment
+/// Columns in which two rows have the same amino acid.
+std::size_t shared_residues(MsaRow const& a, MsaRow const& b) {
+    std::size_t shared = 0;
+    for (std::size_t c = 0; c < a.columns.size(); ++c)
+        shared += a.columns[c] == b.columns[c] && a.columns[c] < amino_acid_count;
+    return shared;
 }
+
+} // namespace
 
 ProfileTargets::ProfileTargets(std::filesystem::path const& folder) {
     std::vector<std::filesystem::path> files;
@@ -56,14 +64,58 @@ ProfileTargets::ProfileTargets(std::filesystem::path const& folder) {
         throw data_error{folder.string() + ": no *" + std::string{ending} +
                          "; write them with tape-msa CORPUS --db DATABASE -o " + folder.string()};
     std::ranges::sort(files);
-    for (auto const& file : files) add(file);
+    std::vector<std::pair<std::filesystem::path, std::size_t>> alignments; // file, first column
+    for (auto const& file : files) {
+        auto const first = add(file);
+        std::string const name = file.filename().string();
+        auto const alignment = folder / (name.substr(0, name.size() - ending.size()) + ".a3m");
+        if (first && std::filesystem::exists(alignment)) alignments.emplace_back(alignment, *first);
+    }
     if (places_.empty())
         throw data_error{folder.string() + ": none of the " + std::to_string(files.size()) +
                          " alignments has a row beside its query: no profile to learn from"};
+    add_homologs(alignments);
     hash_ = content_hash({reinterpret_cast<char const*>(columns_.data()), columns_.size() * sizeof columns_.front()});
+    if (homologs_.size() > 0) hash_ = content_hash(hash_ + homologs_.hash());
 }
 
-void ProfileTargets::add(std::filesystem::path const& path) {
+void ProfileTargets::add_homologs(std::vector<std::pair<std::filesystem::path, std::size_t>> const& alignments) {
+    struct Closest {
+        std::size_t alignment, shared;
+    };
+    std::unordered_map<std::string, Closest> closest; // by id
+    for (std::size_t i = 0; i < alignments.size(); ++i) {
+        Msa const msa = read_msa(alignments[i].first);
+        for (auto const& row : std::span{msa.rows}.subspan(1)) {
+            std::size_t const shared = shared_residues(msa.rows.front(), row);
+            auto& best = closest.try_emplace(row.id, Closest{i, 0}).first->second;
+            if (shared > best.shared) best = {i, shared};
+        }
+    }
+    std::vector<std::uint32_t> columns;
+    for (std::size_t i = 0; i < alignments.size(); ++i) {
+        Msa const msa = read_msa(alignments[i].first);
+        for (auto const& row : std::span{msa.rows}.subspan(1)) {
+            auto const best = closest.find(row.id);
+            if (best == closest.end() || best->second.alignment != i) continue;
+            closest.erase(best); // one row of each protein: the first, its best
+            std::string residues;
+            columns.clear();
+            std::size_t column = alignments[i].second;
+            for (char const letter : a3m_letters(row)) {
+                bool const inserted = letter >= 'a' && letter <= 'z';
+                if (letter != '-') {
+                    residues += inserted ? static_cast<char>(letter - 'a' + 'A') : letter;
+                    columns.push_back(inserted ? AlignedSegments::no_column : static_cast<std::uint32_t>(column));
+                }
+                column += !inserted;
+            }
+            homologs_.add(aligned_letters(residues), columns);
+        }
+    }
+}
+
+std::optional<std::size_t> ProfileTargets::add(std::filesystem::path const& path) {
     FeaturesFile const file{path};
     Array const residues = file.take("residues", {FeaturesFile::any});
     if (residues.type != Array::Type::uint8) file.fail("array 'residues' is not of bytes");
@@ -81,7 +133,7 @@ void ProfileTargets::add(std::filesystem::path const& path) {
     std::string const key = content_hash(decode_residues({codes.begin(), codes.end()}));
     std::size_t const first = columns_.size();
     bool any_known = false;
-    if (places_.contains(key)) return;
+    if (places_.contains(key)) return {};
     for (std::size_t column = 0; column < length; ++column) {
         double const alone = codes[column] < amino_acid_count ? weights.front() / total : 0;
         bool const known = 1 - gaps[column] > alone + 1e-6; // float32's rounding of a share
@@ -97,19 +149,36 @@ void ProfileTargets::add(std::filesystem::path const& path) {
             file.fail("frequencies of column " + std::to_string(column + 1) + " do not sum to 1");
         any_known |= known, known_columns_ += known;
     }
-    if (any_known)
-        places_.emplace(key, first);
-    else
+    if (!any_known) {
         columns_.resize(first);
+        return {};
+    }
+    places_.emplace(key, first);
+    return first;
+}
+
+bool ProfileTargets::has(std::string_view protein) const {
+    std::string const letters = aligned_letters(protein);
+    return places_.contains(content_hash(letters)) || homologs_.find(letters);
 }
 
 std::vector<ProfileTargets::Column> ProfileTargets::columns(std::string_view protein, std::size_t begin,
                                                             std::size_t count) const {
-    auto const place = places_.find(key_of(protein));
-    if (place == places_.end()) return {};
+    std::string const letters = aligned_letters(protein);
+    auto const place = places_.find(content_hash(letters));
+    auto const homolog = place == places_.end() ? homologs_.find(letters) : std::nullopt;
+    if (place == places_.end() && !homolog) return {};
     std::vector<Column> result(count);
     for (std::size_t i = 0; i < count; ++i) {
-        auto const& values = columns_[place->second + begin + i];
+        std::size_t column = begin + i; // of the query; else of the homolog's row
+        if (!homolog)
+            column += place->second;
+        else if (column < homolog->begin || column - homolog->begin >= homolog->columns.size() ||
+                 homolog->columns[column - homolog->begin] == AlignedSegments::no_column)
+            continue;
+        else
+            column = homolog->columns[column - homolog->begin];
+        auto const& values = columns_[column];
         float sum = 0;
         for (auto const value : values) sum += static_cast<float>(value);
         result[i].known = sum > 0;
@@ -121,10 +190,12 @@ std::vector<ProfileTargets::Column> ProfileTargets::columns(std::string_view pro
 
 std::string ProfilePrediction::description() const {
     return "profile prediction: at every residue, from the sequence alone, the residue frequencies (with pseudocounts) "
-           "of "
-           "its column in an alignment of homologs; " +
+           "of its column in an alignment of homologs; " +
            std::to_string(targets_->size()) + " alignments, " + std::to_string(targets_->known_columns()) +
-           " columns with a homolog";
+           " columns with a homolog" +
+           (targets_->homologs() > 0
+                ? ", which are also the targets of " + std::to_string(targets_->homologs()) + " homologs"
+                : "");
 }
 
 void ProfilePrediction::pose(Window const& window, Random&, Exercise& example) const {

@@ -62,6 +62,7 @@ TEST(Analysis, AsksTheRightQuestionsOnce) {
                                                                  {"msa", "unirep"},
                                                                  {"msa+transformer", "msa"},
                                                                  {"transformer", "transformer@random"},
+                                                                 {"unirep", "transformer"},
                                                                  {"msa", "onehot"},
                                                                  {"transformer", "onehot"},
                                                                  {"transformer@random", "onehot"},
@@ -73,6 +74,7 @@ TEST(Analysis, AsksTheRightQuestionsOnce) {
     EXPECT_EQ(difference(4, "msa+transformer", "transformer").question, Question::joined)
         << "the better part differs by task";
     EXPECT_EQ(difference(0, "transformer", "transformer@random").question, Question::pretraining);
+    EXPECT_EQ(difference(0, "unirep", "transformer").question, Question::models);
     EXPECT_EQ(difference(0, "msa", "onehot").question, Question::baseline);
 }
 
@@ -123,7 +125,7 @@ TEST(Analysis, HolmRunsOverTheWholePage) {
     std::size_t k = 0;
     for (auto const& task : analysis().tasks)
         for (auto const& d : task.differences) EXPECT_EQ(d.p_holm, adjusted[k++]);
-    EXPECT_EQ(k, 54U);
+    EXPECT_EQ(k, 60U);
 }
 
 TEST(Analysis, GroupsByDepthAndMutations) {

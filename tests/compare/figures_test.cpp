@@ -88,7 +88,7 @@ TEST(DifferenceFigure, FillsOnlyWhatIsSignificant) {
         for (auto const& d : task.differences) open += !d.significant();
     for (auto const& panel : figure.panels) drawn_open += occurrences(panel.drawing.markup("x"), "class=\"open");
     EXPECT_EQ(drawn_open, open);
-    EXPECT_EQ(rows_of(figure.tsv), 54U);
+    EXPECT_EQ(rows_of(figure.tsv), 60U);
 }
 
 TEST(ContactFigure, CountsHitsAsTheTruthDoes) {

@@ -142,6 +142,44 @@ TEST_F(Profiles, AreTheFrequenciesOfColumnsWithHomologs) {
     EXPECT_TRUE(batch[2].column_places.empty());
 }
 
+TEST_F(Profiles, AreSharedByTheHomologsOfAnAlignment) {
+    std::string const query = "MKTAYIAKQRGGHEDLLVWCPNSTRAEFIKLM";
+    //                 an insertion of WW behind column 6, two gaps, and residues of the protein on both sides of the
+    //                 row
+    std::string const row = "MRTAYIwwAKQRGGHE--LVWCPNSTRAEFI---";
+    std::string const protein = "GGGGMRTAYIWWAKQRGGHELVWCPNSTRAEFIPPPP";
+    auto const near = alignment(">q\n" + query + "\n>h/1-30 E=1\n" + row + "\n");
+    // The same protein in another alignment, with fewer residues in common.
+    auto const far = alignment(">r\nMRTAYLLLKQRGGHELLLLC\n>h/1-30\nMRTAYIwwAKQRGGHE------\n");
+    for (auto const& [name, msa] : {std::pair{"a", &far}, {"b", &near}}) {
+        write(name, *msa);
+        std::ostringstream text;
+        write_msa(text, *msa, MsaFormat::a3m);
+        test::spill(folder / (std::string{name} + ".a3m"), text.str());
+    }
+    ProfileTargets const targets{folder.path()};
+    EXPECT_EQ(targets.size(), 2U);
+    EXPECT_EQ(targets.homologs(), 1U);
+    ASSERT_TRUE(targets.has(protein));
+    EXPECT_FALSE(targets.has(protein.substr(5)));
+    auto const own = targets.columns(query, 0, query.size()), shared = targets.columns(protein, 0, protein.size());
+    std::size_t column = 0, place = 4;
+    for (char const letter : row) {
+        if (letter == '-') {
+            ++column;
+        } else if (letter == 'w') {
+            EXPECT_FALSE(shared[place++].known);
+        } else {
+            ASSERT_TRUE(shared[place].known) << place;
+            EXPECT_EQ(shared[place++].frequencies, own[column++].frequencies);
+        }
+    }
+    for (std::size_t i : {0, 1, 2, 3, 33, 34, 35, 36}) EXPECT_FALSE(shared[i].known) << i;
+    auto const window = targets.columns(protein, 3, 4);
+    EXPECT_FALSE(window[0].known);
+    EXPECT_EQ(window[1].frequencies, own[0].frequencies);
+}
+
 TEST_F(Profiles, SayWhatIsWrong) {
     auto const message = [&]() -> std::string {
         try {

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# What a network should be pretrained for: masked residues, the profile, or both, at equal compute, on secondary structure and contacts.
+#
+#   docs/results/pretraining.sh [WORK_DIR]      WORK_DIR (default: build/pretraining) keeps alignments, weights and fits: safe to interrupt
+#
+# Trains the same network from the same draw on the same windows of Swiss-Prot with each objective (STEPS steps of 4,096 tokens; SIZE), one
+# member of each cluster an epoch, whole clusters held out, test proteins kept out, and reads each with the same heads beside one-hot and
+# the network without training. Profiles: one round of search against Swiss-Prot for PROFILES proteins, each of another cluster, the
+# largest first; their homologs share the columns. The search is not counted as compute of the profile objective; its CPU time is printed.
+# Writes docs/results/pretraining.tsv and pretraining.md.
+set -euo pipefail
+root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
+work=$(mkdir -p "${1:-$root/build/pretraining}" && cd "${1:-$root/build/pretraining}" && pwd)
+bin=${TAPE_BIN:-$root/build/release/bin}
+results=$root/docs/results
+steps=${STEPS:-1500} size=${SIZE:-2M} threads=${THREADS:-0}
+export TAPE_CACHE=${TAPE_CACHE:-$work/cache}
+say() { printf '\n== %s\n' "$*"; }
+
+say "Swiss-Prot and its clusters"
+swissprot=${SWISSPROT:-$work/swissprot.tdb}
+if [ ! -s "$swissprot" ]; then
+  [ -s "$TAPE_CACHE/swissprot.fasta.zst" ] || "$bin/tape-data" fetch swissprot
+  "$bin/tape-db" build "$TAPE_CACHE/swissprot.fasta.zst" -o "$swissprot"
+fi
+[ -s "$work/clusters.tsv" ] || "$bin/tape-db" cluster "$swissprot" --identity 0.5 --threads "$threads" -o "$work/clusters.tsv"
+
+say "Profiles"
+if [ ! -s "$work/profiles.fasta" ]; then
+  # The largest clusters; of each the first member of at most 320 residues.
+  awk -F '\t' '!/^#/ {n[$1]++; if ($4 <= 320 && !($1 in first)) first[$1] = $2} END {for (c in first) print n[c] "\t" first[c]}' \
+    "$work/clusters.tsv" | sort -k1,1nr -k2,2 | awk -v most="${PROFILES:-2500}" 'NR <= most {print $2}' > "$work/chosen.txt"
+  "$bin/tape-db" subset "$swissprot" --ids "$work/chosen.txt" -o "$work/profiles.fasta"
+fi
+time "$bin/tape-msa" "$work/profiles.fasta" --db "$swissprot" --rounds 1 --max-hits 3000 --threads "$threads" -o "$work/profiles"
+
+arms=onehot,transformer@random
+cd "$work"
+for objective in mlm profile mlm+profile; do
+  say "$objective"
+  targets=()
+  [ "$objective" = mlm ] || targets=(--profiles "$work/profiles")
+  "$bin/tape-pretrain" --corpus "$swissprot" --clusters clusters.tsv --exclude-tests --size "$size" --objective "$objective" "${targets[@]}" \
+    --steps "$steps" --tokens 4096 --learning-rate 0.002 --seed 1 --threads "$threads" -o "$objective"
+  arms+=,transformer@$objective
+done
+
+# compare RUN TASKS TRAIN [options]
+compare() {
+  local run=$1 tasks=$2 train=$3
+  shift 3
+  say "$run"
+  "$bin/tape-compare" --preset full --threads "$threads" --seeds "${SEEDS:-2}" --no-baseline --no-hybrid --features "$arms" \
+    --tasks "$tasks" --train-limit "$train" --valid-limit 200 "$@" -o "$run"
+}
+compare residues secondary_structure 1000
+compare contacts contact 300
+
+say "Side by side"
+"$bin/tape-report" residues/result.json contacts/result.json -o pretraining.html --tsv "$results/pretraining.tsv" --markdown "$results/pretraining.md"
+for run in residues contacts; do "$bin/tape-report" "$run/result.json" -o "$run.html"; done > "$results/pretraining_verdict.txt"
+say "Tables in $results; pages in $work"
