@@ -158,6 +158,12 @@ tape::cli::Program program() {
          .default_value = "8M",
          .help = "1M, 2M, 3M, or ESM-2's shapes 8M, 35M, 150M, 650M; of an LSTM 1M, 2M, 8M, or TAPE's 43M",
          .group = "Network"},
+        {.name = "start-from",
+         .default_value = "",
+         .help = "go on training the Transformer of this folder (a run, --export's weights), whose shape counts "
+                 "instead of --size",
+         .group = "Network",
+         .placeholder = "DIR"},
         {.name = "objective",
          .default_value = "",
          .help = "what is learnt: masked residues, the next residue, the frequencies of an alignment's columns; of an "
@@ -196,12 +202,14 @@ tape::cli::Program program() {
         .purpose = "trains a protein language model on a corpus of sequences",
         .usage = "tape-pretrain --corpus FILE -o DIR [options]",
         .options = std::move(options),
-        .examples = {"tape-pretrain --corpus swissprot.fasta.xz --model transformer --size 8M --objective mlm -o run/",
-                     "tape-pretrain --corpus mine.fasta --size 2M --steps 4000 --exclude-tests --seed 5 -o run/ "
-                     "--export weights/",
-                     "tape-pretrain --corpus mine.fasta --objective mlm+profile --profiles alignments/ -o run/",
-                     "tape-pretrain --corpus mine.fasta --model lstm --size 2M --patience 5 -o run/",
-                     "mpirun -np 8 tape-pretrain --corpus swissprot.tdb --size 35M -o run/ --threads 4"},
+        .examples =
+            {"tape-pretrain --corpus swissprot.fasta.xz --model transformer --size 8M --objective mlm -o run/",
+             "tape-pretrain --corpus mine.fasta --size 2M --steps 4000 --exclude-tests --seed 5 -o run/ "
+             "--export weights/",
+             "tape-pretrain --corpus mine.fasta --objective mlm+profile --profiles alignments/ -o run/",
+             "tape-pretrain --corpus mine.fasta --model lstm --size 2M --patience 5 -o run/",
+             "tape-pretrain --corpus my_family.fasta --start-from run/ --steps 500 --learning-rate 2e-4 -o evotuned/",
+             "mpirun -np 8 tape-pretrain --corpus swissprot.tdb --size 35M -o run/ --threads 4"},
         .notes =
             "The same line again goes on from the last checkpoint, also after kill -9, and ends with the same bytes as "
             "an\n"
@@ -237,6 +245,7 @@ tape::PretrainOptions read_options(Arguments const& arguments) {
     options.objective = arguments.has("objective") ? arguments.text("objective")
                         : options.model == "lstm"  ? "both-ways"
                                                    : "mlm";
+    if (arguments.has("start-from")) options.start_from = arguments.text("start-from");
     options.hidden = whole(arguments, "hidden"), options.layers = whole(arguments, "layers");
     options.heads = whole(arguments, "heads"), options.feed_forward = whole(arguments, "feed-forward");
     options.steps = arguments.integer("steps"), options.checkpoint_every = arguments.integer("checkpoint-every");

@@ -1,6 +1,7 @@
 #include "data/io.hpp"
 
 #include "data/error.hpp"
+#include "data/full_disk.hpp"
 #include "data/io_codecs.hpp"
 #include "data/temporary.hpp"
 
@@ -27,6 +28,12 @@ std::string system_message(int code) {
     if (code == EDQUOT) return "disk quota exceeded; free some space and run again";
     if (code == EFBIG) return "the file size limit is reached; raise `ulimit -f` or choose another disk";
     return std::strerror(code);
+}
+
+[[noreturn]] void fail_to_write(std::string const& name, int code) {
+    std::string const message = name + ": cannot write: " + system_message(code);
+    if (code == ENOSPC || code == EDQUOT) throw full_disk_error{message};
+    throw error{message};
 }
 
 /// Opens a regular file or pipe for reading, never a directory.
@@ -107,7 +114,7 @@ class DescriptorSink final : public Sink {
         while (size > 0) {
             ssize_t const count = ::write(descriptor_, bytes, size);
             if (count < 0 && errno == EINTR) continue;
-            if (count < 0) throw error{name_ + ": cannot write: " + system_message(errno)};
+            if (count < 0) fail_to_write(name_, errno);
             bytes += count, size -= static_cast<std::size_t>(count);
         }
     }
@@ -216,7 +223,7 @@ AtomicFile::AtomicFile(std::filesystem::path target) : state_{std::make_unique<S
         state.temporary.emplace(state.target);
         state.descriptor = ::open(state.temporary->path().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     }
-    if (state.descriptor < 0) throw error{name + ": cannot write: " + system_message(errno)};
+    if (state.descriptor < 0) fail_to_write(name, errno);
     state.buffer = std::make_unique<detail::EncodingBuffer>(state.descriptor, name);
     state.stream = std::make_unique<std::ostream>(state.buffer.get());
     state.stream->exceptions(std::ios::badbit);
@@ -234,8 +241,18 @@ void AtomicFile::commit() {
     int const descriptor = std::exchange(state.descriptor, -1);
     int problem = ::fsync(descriptor) == 0 ? 0 : errno;
     if (::close(descriptor) != 0 && problem == 0) problem = errno;
-    if (problem != 0) throw error{state.target.string() + ": cannot write: " + system_message(problem)};
+    if (problem != 0) fail_to_write(state.target.string(), problem);
     state.temporary->rename();
+}
+
+void retry_while_full(std::function<void()> const& write, std::function<void(full_disk_error const&)> const& wait) {
+    for (;;) {
+        try {
+            return write();
+        } catch (full_disk_error const& problem) {
+            wait(problem);
+        }
+    }
 }
 
 void write_atomically(std::filesystem::path const& target, std::function<void(std::ostream&)> const& write) {

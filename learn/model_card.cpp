@@ -61,6 +61,20 @@ void describe_answers(std::ostringstream& out, char const* what, char const* acc
 
 } // namespace
 
+std::string training_of(std::string const& card) {
+    std::string lines;
+    for (std::string const title : {"\n## Training\n", "\n## Training before\n"}) {
+        auto const begin = card.find(title);
+        if (begin == std::string::npos) continue;
+        auto const end = card.find("\n## ", begin + title.size());
+        std::string const section = card.substr(begin + title.size(), end - begin - title.size());
+        auto const first = section.find_first_not_of('\n'), last = section.find_last_not_of('\n');
+        if (first != std::string::npos)
+            lines += (lines.empty() ? "" : "\n\n") + section.substr(first, last + 1 - first);
+    }
+    return lines;
+}
+
 std::string to_markdown(ModelCard const& card) {
     std::ostringstream out;
     out << std::fixed << std::setprecision(2);
@@ -80,6 +94,7 @@ std::string to_markdown(ModelCard const& card) {
         << card.settings.at("seed") << "\n- " << card.ranks << (card.ranks == 1 ? " process" : " ranks") << ", started "
         << card.started << '\n';
     for (auto const& change : card.history) out << "- " << change << '\n';
+    if (!card.before.empty()) out << "\n## Training before\n\n" << card.before << '\n';
     if (card.valid_letters.places + card.valid_columns.places > 0)
         out << "\n## Validation\n\nOf held-out sequences:\n\n";
     describe_answers(out, "residues that were asked for", "accuracy", card.valid_letters);

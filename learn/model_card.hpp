@@ -24,8 +24,12 @@ struct ModelCard {
     int ranks = 1;
     Answers valid_letters, valid_columns;
     std::vector<std::string> history; ///< changes in the course of the run
+    std::string before;               ///< of weights that training began from: `training_of` their card
     std::string started, version;
 };
+
+/// The lines under "## Training", and those before it that a card has in turn; empty if there are none.
+std::string training_of(std::string const& card);
 
 /// The model card as README.md.
 std::string to_markdown(ModelCard const& card);

@@ -1,6 +1,7 @@
 #include "learn/pretrain.hpp"
 
 #include "data/error.hpp"
+#include "data/full_disk.hpp"
 #include "data/hash.hpp"
 #include "data/io.hpp"
 #include "data/manifest.hpp"
@@ -29,11 +30,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <limits>
 #include <numbers>
 #include <sstream>
+#include <thread>
+#include <utility>
 
 namespace tape {
 namespace {
@@ -43,7 +47,7 @@ enum Purpose : std::uint64_t { questions = 16, validation_questions = 17, valida
 constexpr int data_order_version = 2;
 constexpr std::size_t validation_sequences = 512;
 constexpr char const *checkpoint_name = "checkpoint.safetensors", *previous_name = "checkpoint.previous.safetensors";
-constexpr std::chrono::seconds page_every{10};
+constexpr std::chrono::seconds page_every{10}, full_disk_pause{15};
 /// A guess that ignores its input costs ln 33; three times that is no longer learning.
 double const diverged_loss = 3 * std::log(static_cast<double>(EsmTokenizer::size));
 
@@ -79,7 +83,8 @@ std::unique_ptr<Trainee> chosen_trainee(PretrainOptions const& options, at::Devi
                          .layers = options.layers,
                          .heads = options.heads,
                          .feed_forward = options.feed_forward,
-                         .seed = options.seed},
+                         .seed = options.seed,
+                         .start_from = options.start_from},
                         device, precision);
 }
 
@@ -176,9 +181,12 @@ class Run {
     [[nodiscard]] Score total(Score const& own);
     void save();
     void write_checkpoint(double seconds) const;
+    void write_manifest(double seconds) const;
+    void when_there_is_room(std::function<void()> const& write) const;
     void write_weights() const;
     [[nodiscard]] bool has_weights_of(std::int64_t step) const;
     void write_page() const;
+    void try_to_write_page() const;
     [[nodiscard]] bool stopped_early() const { return options_.patience > 0 && best_.since >= options_.patience; }
     [[nodiscard]] bool is_best() const { return options_.patience == 0 || best_.step == step_; }
     void write_card(Score const& validation) const;
@@ -204,6 +212,7 @@ class Run {
     double seconds_before_ = 0; ///< of earlier sessions
     std::string started_ = utc_now();
     std::vector<std::string> history_; ///< changes of --steps in the course of the run
+    std::string before_;               ///< of the weights that training began from, as their card has it
     Tally tally_;
     Best best_;
     double fastest_ = 0; ///< operations a second
@@ -217,6 +226,9 @@ Run::Run(PretrainOptions const& options)
       precision_{resolve_precision(options.precision, device_)}, network_{chosen_trainee(options, device_, precision_)},
       task_{read_task(options)}, settings_(settings_of(options, *network_, task_, precision_)),
       optimizer_{network_->parameters(), {.weight_decay = options.weight_decay}} {
+    if (auto const card = options_.start_from / "README.md";
+        !options_.start_from.empty() && std::filesystem::exists(card))
+        before_ = training_of(read_text(card));
     if (options_.patience > 0 && task_.corpus.held_out_size() == 0)
         throw usage_error{
             "--patience needs sequences to validate on, and none is held out of this corpus; lower --held-out"};
@@ -489,6 +501,27 @@ void Run::write_page() const {
                           step_ >= options_.steps || stopped_early()));
 }
 
+/// A run is worth more than the time until somebody makes room.
+void Run::when_there_is_room(std::function<void()> const& write) const {
+    bool told = false;
+    retry_while_full(write, [&](full_disk_error const&) {
+        if (!std::exchange(told, true)) {
+            std::cerr << "\ntape-pretrain: " << options_.output.string() << ": no space left to save step " << step_
+                      << "; paused until there is room, which is tried every " << full_disk_pause.count() << " s";
+            if (saved_step_ > 0) std::cerr << " (stopping now keeps step " << saved_step_ << ')';
+            std::cerr << std::endl;
+        }
+        std::this_thread::sleep_for(full_disk_pause);
+    });
+}
+
+void Run::try_to_write_page() const {
+    try {
+        write_page();
+    } catch (full_disk_error const&) { // the next checkpoint waits for room
+    }
+}
+
 void Run::save() {
     auto const validation = validate();
     if (has_diverged(validation))
@@ -505,8 +538,10 @@ void Run::save() {
     double const seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() + seconds_before_;
     try {
-        write_checkpoint(seconds);
-        if (is_best()) write_weights();
+        when_there_is_room([&] {
+            write_checkpoint(seconds);
+            if (is_best()) write_weights();
+        });
     } catch (error const&) {
         if (saved_step_ == 0) throw;
         std::throw_with_nested(error{"step " + std::to_string(step_) + " could not be saved; " +
@@ -515,8 +550,14 @@ void Run::save() {
     }
     saved_step_ = step_;
     log(&validation);
-    write_page();
-    if (is_best()) write_card(validation);
+    when_there_is_room([&] {
+        write_page();
+        if (is_best()) write_card(validation);
+        write_manifest(seconds);
+    });
+}
+
+void Run::write_manifest(double seconds) const {
     Manifest manifest{.program = "tape-pretrain",
                       .argv = options_.argv,
                       .version = TAPE_VERSION,
@@ -548,6 +589,7 @@ void Run::write_card(Score const& validation) const {
                    .valid_letters = validation.letters,
                    .valid_columns = validation.columns,
                    .history = history_,
+                   .before = before_,
                    .started = started_,
                    .version = TAPE_VERSION};
     write_text(file("README.md"), to_markdown(card));
@@ -606,7 +648,7 @@ PretrainResult Run::train() {
             save();
         else if (writes() && step_ % options_.log_every == 0) {
             log(nullptr);
-            if (std::chrono::steady_clock::now() - last_page_ > page_every) write_page();
+            if (std::chrono::steady_clock::now() - last_page_ > page_every) try_to_write_page();
         }
     }
     if (!options_.quiet && isatty(STDERR_FILENO)) std::cerr << '\n';

@@ -20,6 +20,7 @@ struct PretrainOptions {
     std::string objective = "mlm";                           ///< as objective_names() of learn/objective.hpp
     std::filesystem::path profiles;                          ///< for profile: a folder that tape-msa wrote
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0; ///< 0 = as `size` says
+    std::filesystem::path start_from; ///< folder of a Transformer's weights to go on training; its shape counts
     std::int64_t steps = 10000;
     std::int64_t checkpoint_every = 500, log_every = 20;
     /// Ends after so many checkpoints in a row whose loss on held-out sequences was no better than the best so far,

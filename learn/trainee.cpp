@@ -4,6 +4,8 @@
 #include "learn/lstm_trainee.hpp"
 #include "learn/transformer_trainee.hpp"
 
+#include <utility>
+
 namespace tape {
 namespace {
 
@@ -16,6 +18,22 @@ TransformerConfig transformer_of(TraineeOptions const& options) {
     config.causal = options.objective == "next";
     check(config);
     return config;
+}
+
+TransformerTrainee::Start loaded_from(TraineeOptions const& options) {
+    auto const folder = options.start_from.string();
+    if (options.hidden || options.layers || options.heads || options.feed_forward)
+        throw usage_error{"the network's shape is that of --start-from " + folder +
+                          ": leave out --hidden, --layers, --heads and --feed-forward"};
+    auto loaded = load_transformer(options.start_from);
+    auto const& config = loaded.model.config();
+    if (config.token_dropout)
+        throw usage_error{"--start-from " + folder + ": networks with token dropout (ESM-2) cannot be trained"};
+    if (config.causal != (options.objective == "next"))
+        throw usage_error{"--start-from " + folder + ": its attention " +
+                          (config.causal ? "looks back only, which is for --objective next"
+                                         : "looks both ways, which is not for --objective next")};
+    return {std::move(loaded.model), std::move(loaded.content_hash)};
 }
 
 TapeLstmConfig lstm_of(TraineeOptions const& options) {
@@ -42,8 +60,12 @@ std::unique_ptr<Trainee> make_trainee(TraineeOptions const& options, at::Device 
     if (recurrent != (options.objective == "both-ways"))
         throw usage_error{recurrent ? "--model lstm is trained for --objective both-ways, not for " + options.objective
                                     : "--objective both-ways is that of --model lstm"};
+    if (recurrent && !options.start_from.empty()) throw usage_error{"--start-from takes the weights of a Transformer"};
     if (recurrent) return std::make_unique<LstmTrainee>(lstm_of(options), options.seed, device, precision);
-    return std::make_unique<TransformerTrainee>(transformer_of(options), options.seed, device, precision);
+    auto start = options.start_from.empty()
+                     ? TransformerTrainee::Start{Transformer{transformer_of(options), options.seed}, ""}
+                     : loaded_from(options);
+    return std::make_unique<TransformerTrainee>(std::move(start), device, precision);
 }
 
 } // namespace tape

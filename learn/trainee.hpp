@@ -30,7 +30,7 @@ class Trainee {
     /// Floating-point operations of the matrix products, forward and backward, of a step on these examples.
     [[nodiscard]] virtual double operations(std::span<Exercise const> examples) const = 0;
 
-    /// Everything that decides its shape, by name.
+    /// Everything that decides its shape and what training begins from, by name.
     [[nodiscard]] virtual nlohmann::json shape() const = 0;
     /// "Transformer", and a sentence or two for the model card.
     [[nodiscard]] virtual std::string kind() const = 0;
@@ -48,9 +48,10 @@ struct TraineeOptions {
     std::string size = "8M", objective = "mlm";
     int hidden = 0, layers = 0, heads = 0, feed_forward = 0;
     std::uint64_t seed = 0;
+    std::filesystem::path start_from = {}; ///< folder of a Transformer's weights; empty: drawn from the seed
 };
-/// A fresh network. @throws usage_error for an unknown or impossible size, or an objective that it cannot be trained
-/// for
+/// A network, fresh or as it was. @throws usage_error for an unknown or impossible size, or an objective that it cannot
+/// be trained for; data_error for weights that cannot be read
 std::unique_ptr<Trainee> make_trainee(TraineeOptions const& options, at::Device device, at::ScalarType precision);
 
 } // namespace tape

@@ -2,11 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <utility>
+
 namespace tape {
 
-TransformerTrainee::TransformerTrainee(TransformerConfig const& config, std::uint64_t seed, at::Device device,
-                                       at::ScalarType precision)
-    : model_{config, seed}, device_{device} {
+TransformerTrainee::TransformerTrainee(Start start, at::Device device, at::ScalarType precision)
+    : model_{std::move(start.model)}, start_hash_{std::move(start.weights_hash)}, device_{device} {
     model_.to(device);
     model_.set_compute_type(precision);
     model_.require_gradients();
@@ -38,10 +39,12 @@ double TransformerTrainee::operations(std::span<Exercise const> examples) const 
 
 nlohmann::json TransformerTrainee::shape() const {
     auto const& config = model_.config();
-    return {{"hidden", config.hidden},
-            {"layers", config.layers},
-            {"heads", config.heads},
-            {"feed_forward", config.feed_forward_size()}};
+    nlohmann::json shape{{"hidden", config.hidden},
+                         {"layers", config.layers},
+                         {"heads", config.heads},
+                         {"feed_forward", config.feed_forward_size()}};
+    if (!start_hash_.empty()) shape["start_from"] = start_hash_;
+    return shape;
 }
 
 std::string TransformerTrainee::description() const {
@@ -51,7 +54,8 @@ std::string TransformerTrainee::description() const {
            std::to_string(config.hidden) + ", " + std::to_string(config.heads) + " heads, feed-forward " +
            std::to_string(config.feed_forward_size()) +
            ", ESM-2's 33 tokens. `config.json` and `model.safetensors` use the names of Hugging Face's "
-           "`EsmForMaskedLM`.";
+           "`EsmForMaskedLM`." +
+           (start_hash_.empty() ? "" : " Training began from weights that were there (XXH3 " + start_hash_ + ").");
 }
 
 void TransformerTrainee::save(std::filesystem::path const& directory,

@@ -9,8 +9,11 @@ namespace tape {
 /// A Transformer: on the CPU by `TrainingPass`, elsewhere by autograd.
 class TransformerTrainee : public Trainee {
   public:
-    TransformerTrainee(TransformerConfig const& config, std::uint64_t seed, at::Device device,
-                       at::ScalarType precision);
+    struct Start {
+        Transformer model;
+        std::string weights_hash; ///< of the files that it was read from; empty: drawn
+    };
+    TransformerTrainee(Start start, at::Device device, at::ScalarType precision);
 
     [[nodiscard]] std::vector<Parameter> parameters() const override { return model_.parameters(); }
     void refresh() override;
@@ -24,6 +27,7 @@ class TransformerTrainee : public Trainee {
 
   private:
     Transformer model_;
+    std::string start_hash_;
     at::Device device_;
     TrainingPass pass_{model_};
 };

@@ -38,11 +38,12 @@ arms=onehot,transformer@random
 cd "$work"
 for objective in mlm profile mlm+profile; do
   say "$objective"
+  run=${objective/mlm+profile/mixed} # + joins sources in the name of an arm
   targets=()
   [ "$objective" = mlm ] || targets=(--profiles "$work/profiles")
   "$bin/tape-pretrain" --corpus "$swissprot" --clusters clusters.tsv --exclude-tests --size "$size" --objective "$objective" "${targets[@]}" \
-    --steps "$steps" --tokens 4096 --learning-rate 0.002 --seed 1 --threads "$threads" -o "$objective"
-  arms+=,transformer@$objective
+    --steps "$steps" --tokens 4096 --learning-rate 0.002 --seed 1 --threads "$threads" -o "$run"
+  arms+=,transformer@$run
 done
 
 # compare RUN TASKS TRAIN [options]
@@ -55,6 +56,14 @@ compare() {
 }
 compare residues secondary_structure 1000
 compare contacts contact 300
+
+# The bundled weights against the same network without training, all five tasks, three seeds.
+arms=transformer,transformer@random
+SEEDS=3
+compare bundled-residues secondary_structure 1000
+compare bundled-contacts contact 300
+compare bundled-proteins remote_homology,fluorescence,stability 5000
+arms=onehot,transformer@random
 
 say "Side by side"
 "$bin/tape-report" residues/result.json contacts/result.json -o pretraining.html --tsv "$results/pretraining.tsv" --markdown "$results/pretraining.md"

@@ -1,4 +1,5 @@
 #include "data/cache.hpp"
+#include "data/full_disk.hpp"
 #include "data/hash.hpp"
 #include "data/io.hpp"
 #include "data/manifest.hpp"
@@ -226,6 +227,17 @@ TEST_F(Io, AFullDeviceIsAnError) {
     auto const outcome = test::outcome_of([] { write_text("/dev/full", std::string(10, 'x')); });
     EXPECT_EQ(outcome.message, "/dev/full: cannot write: no space left on device; free some and run again");
     EXPECT_EQ(outcome.code, exit_code::failed);
+}
+
+TEST_F(Io, AFullDiskIsWaitedForAndOtherErrorsAreNot) {
+    int waits = 0;
+    auto const path = [&] { return waits < 2 ? std::filesystem::path{"/dev/full"} : directory / "there"; };
+    retry_while_full([&] { write_text(path(), "t"); }, [&](full_disk_error const&) { ++waits; });
+    EXPECT_EQ(waits, 2);
+    EXPECT_EQ(read_text(directory / "there"), "t");
+    EXPECT_THROW(retry_while_full([&] { write_text(directory / "no" / "x", "t"); },
+                                  [&](full_disk_error const&) { FAIL() << "not a matter of room"; }),
+                 error);
 }
 
 TEST_F(Io, AFullDiskLeavesNothing) {

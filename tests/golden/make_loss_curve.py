@@ -21,6 +21,8 @@ from torch.nn import functional as F
 OUT = Path(__file__).resolve().parent.parent / "learn" / "golden" / "loss_curve.json"
 LAYERS, HEADS, STEPS, PEAK, LAST, DECAY, CLIP = 2, 4, 200, 0.002, 0.02, 0.1, 1.0
 ESM = ["<cls>", "<pad>", "<eos>", "<unk>"] + list("LAGVSERTIDPKQNFYMHWCXBUZO.-") + ["<null_1>", "<mask>"]
+IUPAC = ["<pad>", "<mask>", "<cls>", "<sep>", "<unk>"] + list("ABCDEFGHIKLMNOPQRSTUVWXYZ")
+IUPAC_OF_ESM = {i: IUPAC.index({"<eos>": "<sep>"}.get(name, name)) for i, name in enumerate(ESM) if {"<eos>": "<sep>"}.get(name, name) in IUPAC}
 AMINO_ACIDS = [ESM.index(letter) for letter in "ACDEFGHIKLMNPQRSTVWY"]
 
 
@@ -86,6 +88,35 @@ def loss_of(w, batch, causal):
     return sum(part / count for part, count in zip((letters, columns), asked) if count)
 
 
+def recurrent_states(w, tokens, stack):
+    """length x units: the state after each token."""
+    x = w["lstm.embed_matrix.weight"][tokens]
+    for k in range(LAYERS):
+        in_w, in_b, own_w, own_b = (w[f"lstm.encoder.{stack}.{k}.lstm.{n}_l0"] for n in ("weight_ih", "bias_ih", "weight_hh", "bias_hh"))
+        h, c, states = torch.zeros(own_w.shape[1]), torch.zeros(own_w.shape[1]), []
+        for row in F.linear(x, in_w, in_b):
+            i, f, g, o = (row + F.linear(h, own_w, own_b)).chunk(4)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            states.append(h)
+        x = torch.stack(states)
+    return x
+
+
+def loss_both_ways(w, batch):
+    """Every residue from the forward stack's state before it, and from the reverse stack's behind it."""
+    total = torch.zeros(())
+    for example in batch:
+        tokens = torch.tensor([IUPAC_OF_ESM[t] for t in example["tokens"]])
+        nothing = torch.zeros(1, w["feedforward.weight"].shape[1])
+        before = torch.cat([nothing, recurrent_states(w, tokens, "forward_lstm")[:-1]])
+        behind = torch.cat([recurrent_states(w, tokens.flip(0), "reverse_lstm").flip(0)[1:], nothing])
+        for states in (before, behind):
+            values = F.linear(states, w["feedforward.weight"], w["feedforward.bias"]).log_softmax(-1)
+            total = total - values[example["letter_places"], [IUPAC_OF_ESM[t] for t in example["letters"]]].sum() / 2
+    return total / sum(len(e["letters"]) for e in batch)
+
+
 def rate(step):
     warmup = max(1, STEPS // 50)
     if step <= warmup:
@@ -96,7 +127,7 @@ def rate(step):
 def curve(exporter, objective):
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([exporter, folder, objective], check=True)
-        w = read_safetensors(Path(folder) / "initial.safetensors")
+        w = read_safetensors(Path(folder) / "initial" / "model.safetensors")
         batches = [json.loads(line) for line in (Path(folder) / "batches.jsonl").read_text().splitlines()]
     for value in w.values():
         value.requires_grad_()
@@ -107,7 +138,7 @@ def curve(exporter, objective):
     losses = []
     for step, batch in enumerate(batches, 1):
         optimizer.zero_grad()
-        loss = loss_of(w, batch, objective == "next")
+        loss = loss_both_ways(w, batch) if objective == "both-ways" else loss_of(w, batch, objective == "next")
         loss.backward()
         length = math.sqrt(sum(float(v.grad.double().square().sum()) for v in w.values()))
         if length > CLIP:
@@ -121,7 +152,7 @@ def curve(exporter, objective):
 
 
 torch.set_num_threads(1)
-curves = {objective: curve(sys.argv[1], objective) for objective in ("mlm", "next", "mlm+profile")}
+curves = {objective: curve(sys.argv[1], objective) for objective in ("mlm", "next", "mlm+profile", "both-ways")}
 for objective, losses in curves.items():
     print(objective, losses[0], losses[-1])
 OUT.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in curves.items()) + "\n}\n")

@@ -6,6 +6,7 @@
 #include "learn/batch_sampler.hpp"
 #include "learn/objective.hpp"
 #include "learn/profile_prediction.hpp"
+#include "learn/trainee.hpp"
 
 #include "tests/learn/learn_fixture.hpp"
 #include <nlohmann/json.hpp>
@@ -54,7 +55,11 @@ PretrainOptions loss_curve_run(std::filesystem::path const& folder, std::string 
         }
     }
     options.corpus = {folder / "corpus.fasta"}, options.output = folder / "run", options.objective = objective;
-    options.hidden = 32, options.layers = 2, options.heads = 4;
+    options.hidden = 32, options.layers = 2;
+    if (objective == "both-ways")
+        options.model = "lstm", options.size = "1M";
+    else
+        options.heads = 4;
     options.steps = options.checkpoint_every = 200, options.log_every = 1;
     options.tokens = 500, options.window = 40, options.learning_rate = 0.002, options.weight_decay = 0.1;
     options.corpus_options.held_out_every = 20;
@@ -67,8 +72,16 @@ void export_loss_curve_run(std::filesystem::path const& folder, std::string cons
     auto const targets = options.profiles.empty() ? nullptr : std::make_shared<ProfileTargets const>(options.profiles);
     auto const objective = make_objective(objective_name, targets);
     auto const corpus = Corpus::read(options.corpus, options.corpus_options);
-    Transformer const model{{.hidden = options.hidden, .layers = options.layers, .heads = options.heads}, options.seed};
-    save_tensors(folder / "initial.safetensors", model.state());
+    make_trainee({.model = options.model,
+                  .size = options.size,
+                  .objective = objective_name,
+                  .hidden = options.hidden,
+                  .layers = options.layers,
+                  .heads = options.heads,
+                  .feed_forward = 0,
+                  .seed = options.seed},
+                 at::kCPU, at::kFloat)
+        ->save(folder / "initial", {});
     BatchSampler sampler{corpus, {options.seed, options.window, options.tokens}, {}};
     std::ofstream out{folder / "batches.jsonl"};
     for (std::int64_t step = 0; step < options.steps; ++step) {

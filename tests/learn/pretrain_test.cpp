@@ -96,6 +96,45 @@ TEST(Pretrain, EveryObjectiveGivesATransformer) {
     }
 }
 
+TEST(Pretrain, GoesOnFromWeightsThatAreThere) {
+    test::Folder const folder;
+    auto options = test::loss_curve_run(folder.path(), "mlm");
+    options.steps = options.checkpoint_every = 60;
+    auto const first = pretrain(options);
+    export_half(options.output, folder / "half");
+    auto second = options;
+    second.output = folder / "second", second.start_from = folder / "half";
+    second.hidden = second.layers = second.heads = 0, second.learning_rate = 0;
+    auto const still = pretrain(second);
+    // Nothing learnt since, so what is left is rounding to half precision.
+    EXPECT_NEAR(std::log(still.valid_perplexity), std::log(first.valid_perplexity), 2e-3);
+    auto const card = test::slurp(second.output / "README.md");
+    EXPECT_NE(card.find("Training began from weights that were there (XXH3 "), std::string::npos);
+    EXPECT_NE(card.find("\n## Training before\n\n- objective: masked language model"), std::string::npos) << card;
+    second.output = folder / "third", second.learning_rate = options.learning_rate;
+    EXPECT_LT(pretrain(second).valid_perplexity, first.valid_perplexity);
+
+    auto const refusal = [&](auto const& change) -> std::string {
+        auto wrong = second;
+        wrong.output = folder / "wrong";
+        change(wrong);
+        try {
+            (void)pretrain(wrong);
+        } catch (error const& problem) {
+            return problem.what();
+        }
+        return "nothing";
+    };
+    EXPECT_NE(refusal([](auto& o) { o.layers = 3; }).find("leave out --hidden, --layers"), std::string::npos);
+    EXPECT_NE(refusal([](auto& o) { o.objective = "next"; }).find("looks both ways"), std::string::npos);
+    EXPECT_NE(refusal([](auto& o) { o.model = "lstm", o.objective = "both-ways"; }).find("of a Transformer"),
+              std::string::npos);
+    EXPECT_NE(refusal([&](auto& o) { o.start_from = folder / "nowhere"; }).find("nowhere"), std::string::npos);
+    // Other weights to begin from are another run.
+    EXPECT_NE(refusal([&](auto& o) { o.output = folder / "third", o.start_from = options.output; }).find("start_from"),
+              std::string::npos);
+}
+
 TEST(Pretrain, NextTokenLikelihoodIsThatOfTraining) {
     test::Folder const folder;
     auto options = test::loss_curve_run(folder.path(), "next");
