@@ -63,7 +63,8 @@ at::Tensor LstmTrainee::states(std::span<Exercise const> examples) const {
     for (auto const& example : examples) rows.push_back(mapped(example.tokens, of_esm_));
     auto const batch = TokenBatch::from(rows, device_, words_.padding);
     at::Tensor const x = at::embedding(weights_.at("lstm.embed_matrix.weight"), batch.tokens); // B x T x input
-    ReadingOrder const order{batch.tokens.ne(words_.padding).sum(1), batch.tokens.size(1)};
+    at::Tensor const there = batch.tokens.ne(words_.padding); // B x T
+    ReadingOrder const order{there.sum(1), batch.tokens.size(1)};
     at::Tensor ahead = x, back = order.reversed(x); // B x T x H
     for (int k = 0; k < config_.layers; ++k)
         ahead = layer("forward_lstm", k).run(ahead), back = layer("reverse_lstm", k).run(back);
@@ -71,7 +72,8 @@ at::Tensor LstmTrainee::states(std::span<Exercise const> examples) const {
     for (std::size_t row = 0; row < examples.size(); ++row)
         for (auto const place : examples[row].letter_places)
             asked.push_back(static_cast<std::int64_t>(row) * batch.tokens.size(1) + place);
-    return states_beside(ahead, order.reversed(back))
+    // Behind the end of a window there is nothing to know, and the reverse stack has read the padding there last.
+    return states_beside(ahead, order.reversed(back) * there.unsqueeze(2))
         .flatten(0, 1)
         .index_select(0, at::tensor(asked, at::kLong).to(device_));
 }
