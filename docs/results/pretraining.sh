@@ -66,8 +66,8 @@ compare contacts contact 300
 arms=onehot,transformer@random,transformer
 SEEDS=3
 compare bundled-residues secondary_structure 1000
-compare bundled-contacts contact 300
-compare bundled-proteins remote_homology,fluorescence,stability 3000 --test-limit 3000
+compare bundled-contacts contact 100
+compare bundled-proteins remote_homology,fluorescence,stability 1000 --test-limit 1500
 
 say "Side by side"
 runs=(residues contacts bundled-residues bundled-contacts bundled-proteins)
