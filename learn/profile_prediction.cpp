@@ -83,9 +83,15 @@ void ProfileTargets::add_homologs(std::vector<std::pair<std::filesystem::path, s
     struct Closest {
         std::size_t alignment, shared;
     };
+    // Alignments are read twice, so that only one is in memory at a time.
     std::unordered_map<std::string, Closest> closest; // by id
     for (std::size_t i = 0; i < alignments.size(); ++i) {
-        Msa const msa = read_msa(alignments[i].first);
+        auto const& [file, first] = alignments[i];
+        Msa const msa = read_msa(file);
+        auto const query = places_.find(content_hash(decode_residues(msa.rows.front().columns)));
+        if (query == places_.end() || query->second != first)
+            throw data_error{file.string() +
+                             ": its query is not that of the features file beside it; run tape-msa again"};
         for (auto const& row : std::span{msa.rows}.subspan(1)) {
             std::size_t const shared = shared_residues(msa.rows.front(), row);
             auto& best = closest.try_emplace(row.id, Closest{i, 0}).first->second;
@@ -94,14 +100,15 @@ void ProfileTargets::add_homologs(std::vector<std::pair<std::filesystem::path, s
     }
     std::vector<std::uint32_t> columns;
     for (std::size_t i = 0; i < alignments.size(); ++i) {
-        Msa const msa = read_msa(alignments[i].first);
+        auto const& [file, first] = alignments[i];
+        Msa const msa = read_msa(file);
         for (auto const& row : std::span{msa.rows}.subspan(1)) {
             auto const best = closest.find(row.id);
             if (best == closest.end() || best->second.alignment != i) continue;
             closest.erase(best); // one row of each protein: the first, its best
             std::string residues;
             columns.clear();
-            std::size_t column = alignments[i].second;
+            std::size_t column = first;
             for (char const letter : a3m_letters(row)) {
                 bool const inserted = letter >= 'a' && letter <= 'z';
                 if (letter != '-') {

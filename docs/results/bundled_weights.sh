@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the bundled Transformer (data/weights/transformer) on Swiss-Prot: first the profile alone, which is worth most for its compute
-# (docs/results/pretraining.md), then masked residues too, so that the network knows masks. About an hour and a half on two cores.
+# (docs/results/pretraining.md), then masked residues too, so that the network knows masks.
 #
 #   docs/results/bundled_weights.sh [WORK_DIR]      WORK_DIR (default: build/pretraining) is that of pretraining.sh, which goes first
 #

@@ -178,6 +178,18 @@ TEST_F(Profiles, AreSharedByTheHomologsOfAnAlignment) {
     auto const window = targets.columns(protein, 3, 4);
     EXPECT_FALSE(window[0].known);
     EXPECT_EQ(window[1].frequencies, own[0].frequencies);
+    // An alignment with more columns than the features, or of another protein, would point to the columns of others.
+    for (std::string const other :
+         {">q\n" + query + "W\n>h\n" + query + "W\n", ">q\nW" + query.substr(1) + "\n>h\n" + query + "\n"}) {
+        test::spill(folder / "b.a3m", other);
+        try {
+            ProfileTargets const wrong{folder.path()};
+            ADD_FAILURE() << other;
+        } catch (data_error const& problem) {
+            EXPECT_NE(std::string{problem.what()}.find("b.a3m: its query is not that of the features file"),
+                      std::string::npos);
+        }
+    }
 }
 
 TEST_F(Profiles, SayWhatIsWrong) {
