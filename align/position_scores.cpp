@@ -116,9 +116,10 @@ IntegerScores round_scores(PositionScores const& scores, double scale) {
                           std::vector<std::int8_t>(static_cast<std::size_t>(scores.length) * IntegerScores::row_width)};
     for (int i = 0; i < scores.length; ++i)
         for (int code = 0; code < IntegerScores::row_width; ++code) {
-            double const value = scale * scores.at(i, std::min<int>(code, unknown_code));
+            // Half away from zero, as std::lround, which takes a function call a score.
+            double const value = std::clamp(scale * scores.at(i, std::min<int>(code, unknown_code)), -127.0, 127.0);
             rounded.values[static_cast<std::size_t>(i) * IntegerScores::row_width + code] =
-                static_cast<std::int8_t>(std::clamp(std::lround(value), -127L, 127L));
+                static_cast<std::int8_t>(value + std::copysign(0.5, value));
         }
     return rounded;
 }

@@ -259,6 +259,32 @@ std::vector<std::uint8_t> exact_scores(IntegerScores const& query, std::size_t c
     return scores;
 }
 
+/// Indices, ascending, of those of `count` targets that reach the threshold.
+template <typename TargetAt>
+std::vector<std::uint32_t> reached_of(PositionScores const& query, std::size_t count, TargetAt const& target_at,
+                                      std::function<double(double)> const& threshold, int threads) {
+    if (query.length == 0) return {};
+    auto const chunks = make_chunks(count, [&](std::size_t i) { return target_at(i).size(); });
+    std::vector<std::vector<std::uint32_t>> found(chunks.size());
+    parallel_for(chunks.size(), threads, [&](std::size_t c, int) {
+        std::vector<std::span<Residue const>> sequences;
+        std::size_t shortest = target_at(chunks[c].begin).size();
+        for (std::size_t i = chunks[c].begin; i < chunks[c].end; ++i) {
+            sequences.push_back(target_at(i));
+            shortest = std::min(shortest, sequences.back().size());
+        }
+        auto const scaled = round_scores(query, 128 / threshold(static_cast<double>(shortest)));
+        std::vector<std::uint8_t> reached(sequences.size());
+        HWY_DYNAMIC_DISPATCH(scan_sequences)
+        (scaled.values.data(), static_cast<std::size_t>(scaled.length), sequences, false, reached.data());
+        for (std::size_t i = 0; i < reached.size(); ++i)
+            if (reached[i]) found[c].push_back(static_cast<std::uint32_t>(chunks[c].begin + i));
+    });
+    std::vector<std::uint32_t> all;
+    for (auto const& part : found) all.insert(all.end(), part.begin(), part.end());
+    return all;
+}
+
 } // namespace
 
 std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database const& database, int threads) {
@@ -274,26 +300,15 @@ std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database c
 
 std::vector<std::uint32_t> scan_above(PositionScores const& query, Database const& database,
                                       std::function<double(double)> const& threshold, int threads) {
-    if (query.length == 0) return {};
-    auto const chunks = make_chunks(database.size(), [&](std::size_t i) { return database.residues(i).size(); });
-    std::vector<std::vector<std::uint32_t>> found(chunks.size());
-    parallel_for(chunks.size(), threads, [&](std::size_t c, int) {
-        std::vector<std::span<Residue const>> sequences;
-        std::size_t shortest = database.residues(chunks[c].begin).size();
-        for (std::size_t i = chunks[c].begin; i < chunks[c].end; ++i) {
-            sequences.push_back(database.residues(i));
-            shortest = std::min(shortest, sequences.back().size());
-        }
-        auto const scaled = round_scores(query, 128 / threshold(static_cast<double>(shortest)));
-        std::vector<std::uint8_t> reached(sequences.size());
-        HWY_DYNAMIC_DISPATCH(scan_sequences)
-        (scaled.values.data(), static_cast<std::size_t>(scaled.length), sequences, false, reached.data());
-        for (std::size_t i = 0; i < reached.size(); ++i)
-            if (reached[i]) found[c].push_back(static_cast<std::uint32_t>(chunks[c].begin + i));
-    });
-    std::vector<std::uint32_t> all;
-    for (auto const& part : found) all.insert(all.end(), part.begin(), part.end());
-    return all;
+    return reached_of(
+        query, database.size(), [&](std::size_t i) { return database.residues(i); }, threshold, threads);
+}
+
+std::vector<std::uint32_t> scan_above(PositionScores const& query, Database const& database,
+                                      std::span<std::uint32_t const> targets,
+                                      std::function<double(double)> const& threshold, int threads) {
+    return reached_of(
+        query, targets.size(), [&](std::size_t i) { return database.residues(targets[i]); }, threshold, threads);
 }
 
 int ungapped_score_reference(IntegerScores const& query, std::span<Residue const> target) {

@@ -33,7 +33,12 @@ std::vector<std::uint8_t> ungapped_scores(IntegerScores const& query, Database c
 std::vector<std::uint32_t> scan_above(PositionScores const& query, Database const& database,
                                       std::function<double(double)> const& threshold, int threads = 1);
 
-/// Plain loop over all diagonals; the oracle of the two above. Not capped.
+/// The same among some targets, in an order of lengths: places in `targets`, ascending.
+std::vector<std::uint32_t> scan_above(PositionScores const& query, Database const& database,
+                                      std::span<std::uint32_t const> targets,
+                                      std::function<double(double)> const& threshold, int threads = 1);
+
+/// Plain loop over all diagonals; the oracle of the above. Not capped.
 int ungapped_score_reference(IntegerScores const& query, std::span<Residue const> target);
 
 /// Name of the SIMD target in use ("AVX3_DL", "AVX2", "NEON", ...), for manifests and tests.

@@ -38,6 +38,10 @@ constexpr double gapped_probability = 0.002;
 /// the ungapped scan, up to a limit beyond which nothing but time was seen to change (one round over SCOP40 at .02,
 /// .05, .2 and 1).
 constexpr double prefilter_slack = 4, prefilter_limit = 0.05;
+/// Share of unrelated representatives whose clusters are scanned whole. Against Swiss-Prot (50% clusters, 26 chains,
+/// three rounds) .05 finds 99.3% of the targets of a scan of everything, .1 99.4% and .2 100%, in .59, .61 and .67 of
+/// its CPU time.
+constexpr double near_probability = 0.1;
 /// Units a half bit in gapped alignment: finer than BLOSUM62's own, for the composition bias and the profiles to count.
 constexpr double score_scale = 4;
 /// Gaps of a single sequence in Forward scores: phmmer opens them as often and goes on with .4 (HMMER 3 User's Guide).
@@ -129,8 +133,7 @@ class QuerySearch {
         auto const count = static_cast<double>(database_.size()), length = static_cast<double>(codes_.size());
         double const wanted = prefilter_slack * evalue / count;
         double const ungapped = std::clamp(wanted, prefilter_probability, prefilter_limit);
-        auto found = scan_above(
-            scores, database_, [&](double target) { return ungapped_threshold(length, target, ungapped); }, threads_);
+        auto found = ungapped_survivors(scores, ungapped);
         auto const limit = std::max(least_candidates, static_cast<std::size_t>(candidate_share * count));
         if (found.size() > limit) keep_highest(found, scores, limit);
         double const gapped = std::max(wanted, gapped_probability);
@@ -138,6 +141,27 @@ class QuerySearch {
         return gapped_above(
             scores, database_, found, [&](double target) { return gapped_threshold(length, target, gapped); },
             threads_);
+    }
+
+    /// Targets that reach what this share of unrelated ones do; with clusters, of those whose representatives come
+    /// near.
+    [[nodiscard]] std::vector<std::uint32_t> ungapped_survivors(PositionScores const& scores,
+                                                                double probability) const {
+        auto const reached_by = [&](double share) {
+            return [length = static_cast<double>(codes_.size()), share](double target) {
+                return ungapped_threshold(length, target, share);
+            };
+        };
+        if (!options_.clusters) return scan_above(scores, database_, reached_by(probability), threads_);
+        auto const& clusters = *options_.clusters;
+        std::vector<std::uint32_t> near;
+        for (auto const k : scan_above(scores, database_, clusters.representatives(),
+                                       reached_by(std::max(near_probability, probability)), threads_))
+            std::ranges::copy(clusters.members(k), std::back_inserter(near));
+        std::ranges::sort(near);
+        auto found = scan_above(scores, database_, near, reached_by(probability), threads_);
+        for (auto& k : found) k = near[k];
+        return found;
     }
 
     void keep_highest(std::vector<std::uint32_t>& targets, PositionScores const& query, std::size_t limit) const {
@@ -150,8 +174,8 @@ class QuerySearch {
         std::ranges::sort(targets);
     }
 
-    /// Forward scores of the candidates, less what composition explains of them; those within the E-value, best first, at
-    /// most max_hits.
+    /// Forward scores of the candidates, less what composition explains of them; those within the E-value, best first,
+    /// at most max_hits.
     [[nodiscard]] std::vector<Found> accept(Model const& model, double evalue, int round, bool rows) {
         auto const targets = candidates(model.filter, evalue);
         std::vector<Found> found(targets.size());
@@ -172,11 +196,10 @@ class QuerySearch {
             if (found.size() > options_.max_hits) found.resize(options_.max_hits);
         };
         keep_best();
-        auto const corrected = std::ranges::partition_point(
-            found, [](Found const& f) { return f.hit.evalue <= composition_evalue; });
+        auto const corrected =
+            std::ranges::partition_point(found, [](Found const& f) { return f.hit.evalue <= composition_evalue; });
         align_all({found.begin(), rows ? found.end() : corrected}, model, round);
-        if (rows)
-            std::erase_if(found, [&](Found const& f) { return aligned_share(f.row) < options_.min_coverage; });
+        if (rows) std::erase_if(found, [&](Found const& f) { return aligned_share(f.row) < options_.min_coverage; });
         keep_best();
         for (auto const& f : found)
             if (includes(f)) first_round_.try_emplace(static_cast<std::uint32_t>(f.hit.target), round);
@@ -368,7 +391,9 @@ std::string search_hash(Database const& database, SearchOptions const& options) 
                   "search %d: rounds %d, evalue %.17g, inclusion %.17g, coverage %.17g, hits %zu, alignments %d; ",
                   algorithm_version, options.rounds, options.evalue, options.inclusion_evalue, options.min_coverage,
                   options.max_hits, options.alignments ? 1 : 0);
-    return content_hash(text + database.content_hash());
+    // Without clusters the text is that of before there were any: cached results stay valid.
+    std::string const clusters = options.clusters ? "; clusters " + options.clusters->content_hash() : "";
+    return content_hash(text + database.content_hash() + clusters);
 }
 
 } // namespace tape

@@ -3,9 +3,11 @@
 #include "align/database.hpp"
 #include "align/msa.hpp"
 #include "align/profile.hpp"
+#include "align/scan_clusters.hpp"
 #include "data/record.hpp"
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +21,8 @@ struct SearchOptions {
     double min_coverage = 0.0;      ///< of the query, of an aligned row
     std::size_t max_hits = 10000;   ///< per query, best first
     bool alignments = true;         ///< off: no MSA rows, and hits beyond E = 10 without positions and identity
+    /// Of the database: only the clusters of representatives that come near are scanned whole. Null: every target is.
+    std::shared_ptr<ScanClusters const> clusters = nullptr;
     int threads = 1;
     bool quiet = true;
 };

@@ -19,7 +19,7 @@ Program tape_msa_program();
 
 /// What `align_queries` was asked for, checked.
 struct MsaSettings {
-    std::filesystem::path query, database, msa_directory, output, hits, variants;
+    std::filesystem::path query, database, clusters, msa_directory, output, hits, variants;
     SearchOptions search;
     FilterOptions filter;
     std::vector<MsaFormat> formats;

@@ -22,6 +22,12 @@ Program tape_msa_program() {
          .help = "database to search: .tdb, or FASTA (a database is then made of it and kept in the cache)",
          .group = search,
          .placeholder = "FILE"},
+        {.name = "clusters",
+         .default_value = "",
+         .help = "table of tape-db cluster of the database: for hundreds of queries in 0.6 of the time; scans "
+                 "representatives, then the clusters of those that come near (99% of the targets in Swiss-Prot)",
+         .group = search,
+         .placeholder = "FILE"},
         {.name = "rounds",
          .kind = Kind::integer,
          .default_value = "3",
@@ -218,9 +224,12 @@ MsaSettings msa_settings(Arguments const& arguments) {
         throw usage_error{"expected one file of proteins; join several with cat and read them from -"};
     settings.query = arguments.positional().front();
     settings.database = arguments.text("db"), settings.msa_directory = arguments.text("msa-dir");
+    settings.clusters = arguments.text("clusters");
     settings.output = arguments.text("output"), settings.hits = arguments.text("hits");
     if (settings.database.empty() && settings.msa_directory.empty())
         throw usage_error{"name a database with --db, or a folder of alignments with --msa-dir"};
+    if (!settings.clusters.empty() && settings.database.empty())
+        throw usage_error{"--clusters is about the database of a search; name it with --db"};
     if (settings.output.empty() && settings.hits.empty())
         throw usage_error{"name a folder with -o, or a file with --hits to search only"};
     if (settings.search_only() && settings.database.empty())

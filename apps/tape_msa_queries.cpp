@@ -131,6 +131,12 @@ class Run {
         if (!settings_.variants.empty()) variants_.emplace(settings_, queries_);
         if (!settings_.database.empty())
             database_.emplace(searchable_database(settings_.database, cache_directory(), settings_.quiet));
+        if (!settings_.clusters.empty())
+            settings_.search.clusters = std::make_shared<ScanClusters>(*database_, settings_.clusters);
+        else if (!settings_.quiet && ranks_.rank == 0 && database_ && repays_clusters())
+            std::cerr << "tape-msa: for " << counted(queries_.size(), "query")
+                      << " a table of clusters repays: tape-db "
+                      << "cluster " << database_->path().string() << " -o clusters.tsv, then --clusters clusters.tsv\n";
         if (!settings_.search_only()) names_ = file_names(queries_, settings_.quiet || ranks_.rank > 0);
         if (!settings_.msa_directory.empty()) {
             MsaSourceOptions options;
@@ -178,6 +184,11 @@ class Run {
                               " instead"};
     }
 
+    /// Clustering takes as long as a table saves over some 450 queries (Swiss-Prot; both grow with the database).
+    [[nodiscard]] bool repays_clusters() const {
+        return queries_.size() >= 500 && database_->residue_count() >= 50'000'000;
+    }
+
     void tell_plan() const {
         std::cout << counted(queries_.size(), "query record") << " of " << settings_.query.string();
         if (database_)
@@ -200,6 +211,7 @@ class Run {
         });
         if (settings_.query != "-") hits_->add_input(settings_.query, content_hash_of_file(settings_.query));
         hits_->add_input(settings_.database, database_->content_hash());
+        if (settings_.search.clusters) hits_->add_input(settings_.clusters, content_hash_of_file(settings_.clusters));
         hits_->write_manifest({{"search", search_hash(*database_, settings_.search)},
                                {"queries", std::to_string(queries_.size())},
                                {"hits", std::to_string(hits)}});
@@ -439,6 +451,8 @@ class Run {
         manifest.started = started_;
         if (settings_.query != "-") manifest.inputs[settings_.query.string()] = content_hash_of_file(settings_.query);
         if (database_) manifest.inputs[settings_.database.string()] = database_->content_hash();
+        if (settings_.search.clusters)
+            manifest.inputs[settings_.clusters.string()] = content_hash_of_file(settings_.clusters);
         if (database_) manifest.details["search"] = search_hash(*database_, settings_.search);
         if (!settings_.variants.empty() && settings_.variants != "-")
             manifest.inputs[settings_.variants.string()] = content_hash_of_file(settings_.variants);

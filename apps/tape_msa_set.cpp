@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 void check_set_usage(Arguments const& arguments) {
     for (auto const* other :
-         {"db", "msa-dir", "hits", "variants", "features", "coevolution", "couplings", "view", "html"})
+         {"db", "clusters", "msa-dir", "hits", "variants", "features", "coevolution", "couplings", "view", "html"})
         if (arguments.has(other))
             throw usage_error{std::string{"--set aligns the proteins of its file alone; leave out --"} + other};
     if (!arguments.positional().empty())

@@ -49,12 +49,15 @@ std::unique_ptr<FeatureSource> make_msa_source(SourceSpec const&, SourceSettings
     MsaSourceOptions options{.directory = chosen.directory,
                              .families = bundled_alignments(),
                              .database = {},
+                             .clusters = {},
                              .rounds = chosen.rounds,
                              .parents = {},
                              .threads = settings.threads,
                              .quiet = settings.quiet};
-    if (chosen.search)
+    if (chosen.search) {
         options.database = database_of(chosen.database.empty() ? starter_database() : chosen.database, settings);
+        options.clusters = chosen.clusters;
+    }
     return std::make_unique<MsaSource>(std::move(options));
 }
 

@@ -36,6 +36,7 @@ struct ArmSpec {
 /// Where alignments come from.
 struct AlignmentSettings {
     std::filesystem::path database;  ///< .tdb or FASTA; empty = the bundled starter database
+    std::filesystem::path clusters;  ///< of the database (`ScanClusters`); empty = scan every target
     std::filesystem::path directory; ///< ready alignments by id (A3M, A2M, Stockholm); tried before the search
     int rounds = 2;                  ///< of the search
     bool search = true; ///< false: ready and bundled alignments only, other proteins get their sequence alone

@@ -67,6 +67,7 @@ double searched_share(TaskData const& data) {
 double database_factor(AlignmentSettings const& alignments) {
     if (!alignments.search) return 0;
     double factor = alignments.rounds / 2.0;
+    if (!alignments.clusters.empty()) factor *= 0.6;
     std::error_code missing;
     auto const bytes = alignments.database.empty() ? 0 : std::filesystem::file_size(alignments.database, missing);
     if (alignments.database.empty() || missing) return factor;

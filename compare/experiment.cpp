@@ -467,7 +467,7 @@ Result Grid::run() {
 
 /// Opens what is otherwise read only after other work, so that a wrong name is told at once.
 void check_inputs(ExperimentOptions const& options) {
-    for (auto const& file : {options.alignments.database, options.corpus})
+    for (auto const& file : {options.alignments.database, options.alignments.clusters, options.corpus})
         if (!file.empty()) (void)open_input(file);
     auto const& directory = options.alignments.directory;
     if (!directory.empty() && !std::filesystem::is_directory(directory))

@@ -106,6 +106,7 @@ class Searcher {
         options_.inclusion_evalue = options.inclusion_evalue;
         options_.min_coverage = options.min_coverage, options_.max_hits = options.max_hits;
         options_.threads = options.threads, options_.quiet = options.quiet;
+        if (!options.clusters.empty()) options_.clusters = std::make_shared<ScanClusters>(database_, options.clusters);
     }
     [[nodiscard]] std::string hash() const { return search_hash(database_, options_); }
     [[nodiscard]] std::string name() const { return database_.path().filename().string(); }

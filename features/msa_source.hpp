@@ -27,6 +27,7 @@ struct MsaSourceOptions {
     std::filesystem::path directory;             ///< empty = none
     std::vector<std::filesystem::path> families; ///< see `bundled_alignments`
     std::filesystem::path database;              ///< .tdb; empty = no search
+    std::filesystem::path clusters;              ///< of the database (`ScanClusters`); empty = scan every target
     int rounds = 3;
     double evalue = 1e-3, inclusion_evalue = 2e-3;
     double min_coverage = 0;

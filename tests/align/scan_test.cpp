@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 namespace tape {
@@ -102,7 +103,15 @@ TEST(Scan, SubsetAndThreadsChangeNothing) {
     EXPECT_EQ(one, ungapped_scores(rounded, database, 2));
     EXPECT_EQ(one, ungapped_scores(rounded, database, 7));
     auto const threshold = [](double) { return 30.0; };
-    EXPECT_EQ(scan_above(scores, database, threshold, 1), scan_above(scores, database, threshold, 3));
+    auto const all = scan_above(scores, database, threshold, 1);
+    EXPECT_EQ(all, scan_above(scores, database, threshold, 3));
+    std::vector<std::uint32_t> every(database.size());
+    std::iota(every.begin(), every.end(), 0U);
+    EXPECT_EQ(scan_above(scores, database, every, threshold, 2), all);
+    // Those that reached it, alone: thresholds follow the shortest of a chunk, which is now a longer one.
+    auto const again = scan_above(scores, database, all, threshold);
+    EXPECT_GE(again.size() + all.size() / 10, all.size());
+    for (auto const place : again) EXPECT_LT(place, all.size());
     std::vector<std::uint32_t> const chosen{8999, 17, 4000, 17};
     auto const some = ungapped_scores(rounded, database, chosen);
     for (std::size_t i = 0; i < chosen.size(); ++i) EXPECT_EQ(some[i], one[chosen[i]]);

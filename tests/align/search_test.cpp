@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fstream>
+#include <map>
 #include <numeric>
 #include <set>
 #include <sstream>
@@ -75,6 +77,63 @@ TEST_F(Search, FindsTheFamilyAndNothingElse) {
         EXPECT_EQ(all[f].msa.depth(), all[f].hits.size() + 1);
         EXPECT_EQ(all[f].msa.rows.front().columns, ancestors[f]);
     }
+}
+
+TEST_F(Search, ClustersHideNoFamily) {
+    // Each family around its first member; the random sequences alone. The table is in no order.
+    std::map<int, std::uint32_t> index_of;
+    for (std::uint32_t i = 0; i < database->size(); ++i)
+        index_of[std::stoi(std::string{database->id(i).substr(1)})] = i;
+    auto const representative_of = [&](int protein) {
+        return index_of.at(protein < 100 ? protein / 25 * 25 : protein);
+    };
+    auto const table = scratch.path() / "clusters.tsv";
+    {
+        std::ofstream out{table};
+        out << "# representative\tmember\tidentity\n";
+        for (auto const& [protein, index] : index_of)
+            out << database->id(representative_of(protein)) << '\t' << database->id(index) << "\t0.9\n";
+    }
+    auto const clusters = std::make_shared<ScanClusters>(*database, table);
+    ASSERT_EQ(clusters->representatives().size(), 1504U);
+    std::size_t members = 0;
+    for (std::size_t k = 0; k < 1504; ++k) {
+        auto const of = clusters->representatives()[k];
+        EXPECT_TRUE(std::ranges::is_sorted(clusters->members(k)));
+        for (auto const member : clusters->members(k))
+            EXPECT_EQ(representative_of(std::stoi(std::string{database->id(member).substr(1)})), of);
+        members += clusters->members(k).size();
+    }
+    EXPECT_EQ(members, database->size());
+
+    SearchOptions const everything{.rounds = 2}, clustered{.rounds = 2, .clusters = clusters};
+    EXPECT_NE(search_hash(*database, everything), search_hash(*database, clustered));
+    EXPECT_EQ(text(results(queries, clustered)), text(results(queries, everything)));
+    SearchOptions threaded = clustered;
+    threaded.threads = 3;
+    EXPECT_EQ(text(results(queries, threaded)), text(results(queries, clustered)));
+}
+
+TEST_F(Search, ClusterTablesOfAnotherDatabaseAreRefused) {
+    auto const table = scratch.path() / "clusters.tsv";
+    auto const expect_refused = [&](std::string const& rows, std::string const& why) {
+        std::ofstream{table} << rows;
+        try {
+            ScanClusters const clusters{*database, table};
+            ADD_FAILURE() << "accepted: " << rows;
+        } catch (data_error const& refused) {
+            EXPECT_NE(std::string{refused.what()}.find(why), std::string::npos) << refused.what();
+        }
+    };
+    std::string const a{database->id(0)}, b{database->id(1)};
+    expect_refused("# none\n" + a + "\n", "clusters.tsv:2: expected a representative's id");
+    expect_refused(a + "\tnobody\n", "clusters.tsv:1: 'nobody' is not in");
+    expect_refused(a + '\t' + a + '\n' + b + '\t' + a + '\n', "clusters.tsv:2: '" + a + "' was listed");
+    expect_refused(a + '\t' + a + '\n', "is in no cluster");
+    std::string rows = a + '\t' + b + '\n' + b + '\t' + a + '\n';
+    for (std::size_t i = 2; i < database->size(); ++i)
+        rows += std::string{database->id(i)} + '\t' + std::string{database->id(i)} + '\n';
+    expect_refused(rows, "is itself in another cluster");
 }
 
 TEST_F(Search, AProfileReachesFurther) {

@@ -6,7 +6,8 @@
 single: the first N PSICOV-150 chains and avGFP, one query a process, cold start included (default 10).
 decoys: the first N chains and avGFP against the database joined with its reversed sequences: how many targets a program finds
         before 0.1% and 1% as many reversed ones, over all queries by E-value (default 0: not run).
-batch:  the first N chains of the contact sets (1,013 in all), one process, against MMseqs2 -s 7.5 (default 0: not run).
+batch:  the first N chains of the contact sets (1,013 in all), one process, against MMseqs2 -s 7.5 (default 0: not run); ours with every
+        target scanned, and with the clusters of tape-db cluster, which is timed on its own.
 tasks:  the same with N of the 25,081 proteins of secondary structure and remote homology, drawn at random (seed 1; default 0: not run).
 
 DATABASE.fasta is plain FASTA of the same sequences as DATABASE.tdb. Peers that are not installed are left out. Building BLAST's
@@ -171,14 +172,21 @@ def batch(options, work, queries):
     fasta.write_text("".join(f">{identifier}\n{residues}\n" for identifier, residues in queries))
     print("\nprogram\tqueries\twall s\tCPU s\tCPU s a query\tpeak MB\ttargets at E <= 1e-3")
 
-    shutil.rmtree(work / "batch", ignore_errors=True)
-
     def line(name, figures, hits):
         print(f"{name}\t{len(queries)}\t{figures[0]:.0f}\t{figures[1]:.0f}\t{figures[1] / len(queries):.2f}\t{figures[2] / 1e6:.0f}\t{within(hits)}", flush=True)
 
-    figures = run([options.bin / "tape-msa", fasta, "--db", options.tdb, "--rounds", options.rounds, "--threads", t, "-q", "--force", "-o", work / "batch"], work / "log")
-    line(f"tape-msa, {options.rounds} rounds", figures, our_hits(work / "batch" / "hits.tsv"))
-    if not shutil.which("mmseqs"):
+    table = work / "clusters.tsv"
+    if not table.exists():
+        figures = run([options.bin / "tape-db", "cluster", options.tdb, "--threads", t, "-q", "--force", "-o", table], work / "log")
+        print(f"tape-db cluster, once a database\t\t{figures[0]:.0f}\t{figures[1]:.0f}\t\t{figures[2] / 1e6:.0f}\t", flush=True)
+    for name, extra in ((f"tape-msa, {options.rounds} rounds", []), (f"tape-msa --clusters, {options.rounds} rounds", ["--clusters", table])):
+        if options.only and name not in options.only:
+            continue
+        shutil.rmtree(work / "batch", ignore_errors=True)
+        figures = run([options.bin / "tape-msa", fasta, "--db", options.tdb, "--rounds", options.rounds, *extra, "--threads", t, "-q", "--force", "-o", work / "batch"], work / "log")
+        line(name, figures, our_hits(work / "batch" / "hits.tsv"))
+    peer = f"MMseqs2 -s 7.5, {options.rounds} rounds"
+    if not shutil.which("mmseqs") or (options.only and peer not in options.only):
         return
     query, target, result, scratch = (work / name for name in ("mq", "mdb", "mres", "mtmp"))
     quiet = {"check": True, "stdout": subprocess.DEVNULL}
@@ -190,7 +198,7 @@ def batch(options, work, queries):
     figures = run(["mmseqs", "search", query, target, result, scratch, "-s", "7.5", "--num-iterations", options.rounds, "--threads", t, "--max-seqs", "10000"], work / "log")
     subprocess.run(["mmseqs", "convertalis", query, target, result, work / "m.tsv", "--format-output", "query,target,evalue"], **quiet)
     rows = (row.split() for row in open(work / "m.tsv"))
-    line(f"MMseqs2 -s 7.5, {options.rounds} rounds", figures, [(float(row[2]), row[0], row[1]) for row in rows])
+    line(peer, figures, [(float(row[2]), row[0], row[1]) for row in rows])
 
 
 def main():
@@ -199,7 +207,7 @@ def main():
         parser.add_argument(name, type=Path)
     for name, value in (("--single", 10), ("--decoys", 0), ("--batch", 0), ("--tasks", 0), ("--threads", 2), ("--rounds", 3)):
         parser.add_argument(name, type=int, default=value)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="programs of single and decoys, by their names in the table")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="programs, by their names in the table")
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -160,6 +160,29 @@ TEST_F(AlignmentInput, rows_of_unequal_length) {
     EXPECT_NE(read("out/q.sto").find("\nb/2 "), std::string::npos) << read("out/q.sto");
 }
 
+TEST_F(AlignmentInput, clusters_of_the_database) {
+    std::string copies;
+    for (int i = 0; i < 8; ++i) copies += ">c" + std::to_string(i) + "\n" + query_ + "\n";
+    build_database(copies);
+    write("q.fasta", ">q\n" + query_ + "\n");
+    ASSERT_EQ(run("tape-db", {"cluster", "db.tdb", "-o", "c.tsv"}).exit_code, 0);
+    for (std::string const out : {"every", "near"}) {
+        std::vector<std::string> arguments{"q.fasta", "--db", "db.tdb", "-o", out};
+        if (out == "near") arguments.insert(arguments.end(), {"--clusters", "c.tsv"});
+        EXPECT_EQ(run("tape-msa", arguments).exit_code, 0);
+    }
+    EXPECT_EQ(read("near/q.a3m"), read("every/q.a3m"));
+    EXPECT_EQ(lines(read("near/hits.tsv")).size(), 19u);
+    EXPECT_NE(read("near/manifest.json").find("c.tsv"), std::string::npos);
+
+    // Without its clusters the table is of another database.
+    write("c.tsv", "f0\tf0\nf0\tgone\n");
+    expect_refused("tape-msa", {"q.fasta", "--db", "db.tdb", "--clusters", "c.tsv", "-o", "out"},
+                   "c.tsv:2: 'gone' is not in db.tdb; make the table of this database (tape-db cluster)\n");
+    expect_error("tape-msa", {"q.fasta", "--msa-dir", "near", "--clusters", "c.tsv", "-o", "out"}, 2,
+                 {"name it with --db"});
+}
+
 TEST_F(AlignmentInput, a_database_of_another_version) {
     build_database();
     std::string bytes = read("db.tdb");
