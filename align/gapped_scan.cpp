@@ -38,11 +38,14 @@ using ByteTag = hn::ScalableTag<std::int8_t>;
 using Bytes = hn::Vec<ByteTag>;
 constexpr std::size_t byte_lanes = hn::MaxLanes(ByteTag{});
 
+constexpr std::int8_t nothing = -128; // a score of 0
+
 std::size_t gapped_lane_count() { return byte_lanes; }
 
 // One position's scores, looked up by residue code.
 class ScoreRow {
   public:
+    ScoreRow() = default;
 #if HWY_TARGET == HWY_AVX3_DL
     explicit HWY_INLINE ScoreRow(std::int8_t const* row)
         : row_{_mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<__m256i const*>(row)))} {}
@@ -71,6 +74,45 @@ class ScoreRow {
 #endif
 };
 
+// Positions that go over the targets together: with their cells in registers, the arrays of `gapped_lanes`, which
+// outgrow the first cache, are read and written once for all of them.
+constexpr int together = HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_AVX3 ? 4 : 2;
+
+struct Cells {
+    std::int8_t const* codes;
+    std::int8_t *cells, *deletions; ///< of the position before; deletions that lead to the next
+    std::size_t size;
+};
+
+// Positions `k` to k + positions - 1.
+template <int positions> HWY_INLINE Bytes advance(ScaledQuery const& query, int k, Cells const& of, Bytes best) {
+    ByteTag const d;
+    Bytes const floor = hn::Set(d, nothing), first = hn::Set(d, query.first), next = hn::Set(d, query.next);
+    ScoreRow row[positions];
+    Bytes diagonal[positions], insertion[positions];
+    for (int p = 0; p < positions; ++p) {
+        row[p] = ScoreRow{query.scores.values.data() + static_cast<std::size_t>(k + p) * IntegerScores::row_width};
+        diagonal[p] = insertion[p] = floor;
+    }
+    for (std::size_t at = 0; at < of.size; at += byte_lanes) {
+        Bytes const codes = hn::Load(d, of.codes + at);
+        Bytes cell = hn::Load(d, of.cells + at), deletion = hn::Load(d, of.deletions + at);
+        for (int p = 0; p < positions; ++p) {
+            Bytes const match = hn::Max(hn::SaturatedAdd(diagonal[p], row[p].of(codes)), deletion);
+            diagonal[p] = cell;
+            cell = hn::Max(match, insertion[p]);
+            // The cell's own insertion costs at least as much to open as to prolong: `match` is enough here, and the
+            // chain from residue to residue is two steps long.
+            insertion[p] = hn::Max(hn::SaturatedSub(insertion[p], next), hn::SaturatedSub(match, first));
+            deletion = hn::Max(hn::SaturatedSub(deletion, next), hn::SaturatedSub(cell, first));
+            best = hn::Max(best, cell);
+        }
+        hn::Store(cell, d, of.cells + at);
+        hn::Store(deletion, d, of.deletions + at);
+    }
+    return best;
+}
+
 // Up to byte_lanes targets; reached[l] = 1 where lane l's score reaches 128.
 void gapped_lanes(ScaledQuery const& query, std::span<std::span<Residue const> const> targets, std::uint8_t* reached) {
     ByteTag const d;
@@ -78,34 +120,18 @@ void gapped_lanes(ScaledQuery const& query, std::span<std::span<Residue const> c
     for (auto const& target : targets) width = std::max(width, target.size());
     std::size_t const size = width * byte_lanes;
     auto const codes = hwy::AllocateAligned<std::int8_t>(size);
-    // The position before's cells, and deletions that lead to this position's.
     auto const cells = hwy::AllocateAligned<std::int8_t>(size), deletions = hwy::AllocateAligned<std::int8_t>(size);
-    constexpr std::int8_t nothing = -128; // a score of 0
     std::fill_n(codes.get(), size, std::int8_t{IntegerScores::row_width - 1});
     std::fill_n(cells.get(), size, nothing);
     std::fill_n(deletions.get(), size, nothing);
     for (std::size_t l = 0; l < targets.size(); ++l)
         for (std::size_t j = 0; j < targets[l].size(); ++j)
             codes[j * byte_lanes + l] = static_cast<std::int8_t>(targets[l][j]);
-    Bytes const floor = hn::Set(d, nothing), first = hn::Set(d, query.first), next = hn::Set(d, query.next);
-    Bytes best = floor;
-    for (int k = 0; k < query.scores.length; ++k) {
-        ScoreRow const row{query.scores.values.data() + static_cast<std::size_t>(k) * IntegerScores::row_width};
-        Bytes diagonal = floor, insertion = floor;
-        for (std::size_t at = 0; at < size; at += byte_lanes) {
-            Bytes const deletion = hn::Load(d, deletions.get() + at);
-            Bytes const match = hn::Max(hn::SaturatedAdd(diagonal, row.of(hn::Load(d, codes.get() + at))), deletion);
-            diagonal = hn::Load(d, cells.get() + at);
-            Bytes const cell = hn::Max(match, insertion);
-            // The cell's own insertion costs at least as much to open as to prolong: `match` is enough here, and the
-            // chain from residue to residue is two steps long.
-            insertion = hn::Max(hn::SaturatedSub(insertion, next), hn::SaturatedSub(match, first));
-            hn::Store(cell, d, cells.get() + at);
-            hn::Store(hn::Max(hn::SaturatedSub(deletion, next), hn::SaturatedSub(cell, first)), d,
-                      deletions.get() + at);
-            best = hn::Max(best, cell);
-        }
-    }
+    Cells const of{codes.get(), cells.get(), deletions.get(), size};
+    Bytes best = hn::Set(d, nothing);
+    int k = 0;
+    for (; k + together <= query.scores.length; k += together) best = advance<together>(query, k, of, best);
+    for (; k < query.scores.length; ++k) best = advance<1>(query, k, of, best);
     HWY_ALIGN std::int8_t lanes[byte_lanes];
     hn::Store(best, d, lanes);
     for (std::size_t l = 0; l < targets.size(); ++l) reached[l] = lanes[l] >= 0 ? 1 : 0;
