@@ -1,11 +1,9 @@
 #include "align/scan_clusters.hpp"
 
+#include "data/cluster_table.hpp"
 #include "data/error.hpp"
 #include "data/hash.hpp"
-#include "data/io.hpp"
 
-#include <algorithm>
-#include <istream>
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
@@ -19,30 +17,21 @@ ScanClusters::ScanClusters(Database const& database, std::filesystem::path const
     for (std::size_t i = 0; i < database.size(); ++i) index_of.emplace(database.id(i), static_cast<std::uint32_t>(i));
 
     std::vector<std::uint32_t> representative(database.size(), none);
-    auto const in = open_input(table);
-    std::string line;
-    for (std::size_t number = 1; std::getline(*in, line); ++number) {
-        if (line.empty() || line.front() == '#') continue;
-        auto const refuse = [&](std::string const& what) {
-            throw data_error{table.string() + ":" + std::to_string(number) + ": " + what};
+    read_cluster_table(table, [&](std::size_t line, std::string_view of, std::string_view member) {
+        auto const refuse = [&](std::string_view id, std::string const& why) {
+            throw data_error{table.string() + ":" + std::to_string(line) + ": '" + std::string{id} + "' " + why};
         };
-        auto const tab = line.find('\t');
-        if (tab == 0 || tab == std::string::npos || tab + 1 == line.size())
-            refuse("expected a representative's id, a tab and a member's id");
         auto const index = [&](std::string_view id) {
             auto const found = index_of.find(id);
             if (found == index_of.end())
-                refuse("'" + std::string{id} + "' is not in " + database.path().string() +
-                       "; make the table of this database (tape-db cluster)");
+                refuse(id,
+                       "is not in " + database.path().string() + "; make the table of this database (tape-db cluster)");
             return found->second;
         };
-        auto const end = std::min(line.find_first_of("\t\r", tab + 1), line.size());
-        auto const of = index(std::string_view{line}.substr(0, tab));
-        auto const member = index(std::string_view{line}.substr(tab + 1, end - tab - 1));
-        if (representative[member] != none)
-            refuse("'" + std::string{database.id(member)} + "' was listed before; a sequence is in one cluster");
-        representative[member] = of;
-    }
+        auto& joined = representative[index(member)];
+        if (joined != none) refuse(member, "was listed before; a sequence is in one cluster");
+        joined = index(of);
+    });
     std::vector<std::uint32_t> rank(database.size(), none);
     for (std::size_t i = 0; i < database.size(); ++i) {
         auto const of = representative[i];

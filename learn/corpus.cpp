@@ -4,6 +4,7 @@
 #include "align/database.hpp"
 #endif
 #include "data/alphabet.hpp"
+#include "data/cluster_table.hpp"
 #include "data/dataset.hpp"
 #include "data/error.hpp"
 #include "data/fasta.hpp"
@@ -118,17 +119,9 @@ class ClusterTable {
   public:
     explicit ClusterTable(std::filesystem::path file) : file_{std::move(file)} {
         if (file_.empty()) return;
-        std::unique_ptr<std::istream> const in = open_input(file_);
-        std::string line;
-        for (std::size_t number = 1; std::getline(*in, line); ++number) {
-            if (line.empty() || line.front() == '#') continue;
-            auto const first = line.find('\t');
-            if (first == 0 || first == std::string::npos || first + 1 == line.size())
-                throw data_error{file_.string() + ":" + std::to_string(number) +
-                                 ": expected a representative's id, a tab and a member's id"};
-            auto const second = line.find_first_of("\t\r", first + 1);
-            representatives_[line.substr(first + 1, second - first - 1)] = line.substr(0, first);
-        }
+        read_cluster_table(file_, [&](std::size_t, std::string_view representative, std::string_view member) {
+            representatives_[std::string{member}] = representative;
+        });
     }
     [[nodiscard]] bool given() const { return !file_.empty(); }
     [[nodiscard]] std::string const& representative(std::string const& id, std::filesystem::path const& corpus) const {

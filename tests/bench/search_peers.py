@@ -175,11 +175,11 @@ def batch(options, work, queries):
     def line(name, figures, hits):
         print(f"{name}\t{len(queries)}\t{figures[0]:.0f}\t{figures[1]:.0f}\t{figures[1] / len(queries):.2f}\t{figures[2] / 1e6:.0f}\t{within(hits)}", flush=True)
 
-    table = work / "clusters.tsv"
-    if not table.exists():
+    table, clustered = work / "clusters.tsv", f"tape-msa --clusters, {options.rounds} rounds"
+    if not table.exists() and (not options.only or clustered in options.only):
         figures = run([options.bin / "tape-db", "cluster", options.tdb, "--threads", t, "-q", "--force", "-o", table], work / "log")
         print(f"tape-db cluster, once a database\t\t{figures[0]:.0f}\t{figures[1]:.0f}\t\t{figures[2] / 1e6:.0f}\t", flush=True)
-    for name, extra in ((f"tape-msa, {options.rounds} rounds", []), (f"tape-msa --clusters, {options.rounds} rounds", ["--clusters", table])):
+    for name, extra in ((f"tape-msa, {options.rounds} rounds", []), (clustered, ["--clusters", table])):
         if options.only and name not in options.only:
             continue
         shutil.rmtree(work / "batch", ignore_errors=True)
